@@ -1,0 +1,25 @@
+//! What users write: `MonitoredTenant`, `DrmProbe` and `RunnerPool` of group `drmwatch.io`.
+//!
+//! The types here are the single source of the CRDs in `crds/`, of the chart's copy, and of what the
+//! standalone runner reads from a folder. A doc comment on a field is that field's manual: it is what
+//! `kubectl explain` prints. Limits stand on every string and list, because the API server estimates
+//! the cost of each CEL rule from them and refuses a CRD whose worst case is too dear.
+
+mod common;
+mod crd;
+mod pool;
+mod probe;
+mod step;
+mod tenant;
+
+pub use common::*;
+pub use crd::*;
+pub use pool::*;
+pub use probe::*;
+pub use step::*;
+pub use tenant::*;
+
+/// The API group of every resource here.
+pub const GROUP: &str = "drmwatch.io";
+/// The API version of every resource here.
+pub const VERSION: &str = "v1alpha1";

@@ -1,0 +1,266 @@
+//! The steps of a probe. A step is a struct of optional kinds, not a tagged enum: structural schemas
+//! can't hold variants that differ under one property, and a CEL rule says "exactly one" as well.
+
+use crate::Header;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The texts of a step that may hold `${…}`, as CEL over a step `@`: a guard, and a frame around the
+/// condition `$` on one `text`.
+const TEXTS: [(&str, &str); 7] = [
+    ("has(@.http)", "[@.http.url].all(text, $)"),
+    ("has(@.http) && has(@.http.body)", "[@.http.body].all(text, $)"),
+    ("has(@.http) && has(@.http.headers)", "@.http.headers.all(h, [h.value].all(text, $))"),
+    ("has(@.stream)", "[@.stream.url].all(text, $)"),
+    ("has(@.stream) && has(@.stream.headers)", "@.stream.headers.all(h, [h.value].all(text, $))"),
+    ("has(@.license)", "[@.license.url].all(text, $)"),
+    ("has(@.license) && has(@.license.headers)", "@.license.headers.all(h, [h.value].all(text, $))"),
+];
+
+/// The rules that keep references true: a text may hold `${credentials.NAME}`, or `${STEP.OUTPUT}` of
+/// an earlier step.
+///
+/// CEL has no loop that carries state, and the API server adds up worst cases, so that one rule for all
+/// would be refused for its cost. Small rules say it instead, two for each text: every reference begins
+/// with `credentials.` or the name of a step, and a step mentions neither itself nor one behind it.
+pub(crate) fn add_reference_rules(schema: &mut schemars::Schema) {
+    let known = "('${credentials.' + text).split('${').all(part, part == '' || part.startsWith('credentials.') || self.exists(t, part.startsWith(t.name + '.')))";
+    // Positions are counted by a literal list: the estimator bounds neither `indexOf` nor `map`.
+    let positions = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]";
+    let not_later = format!(
+        "{positions}.all(j, j < i || j >= self.size() || !text.contains('${{' + self[j].name + '.'))"
+    );
+    let mut rules = Vec::new();
+    for (guard, frame) in TEXTS {
+        let at = |step: &str, condition: &str| {
+            (guard.replace('@', step), frame.replace('@', step).replacen('$', condition, 1))
+        };
+        let (present, holds) = at("s", known);
+        rules.push(serde_json::json!({
+            "rule": format!("self.all(s, !({present}) || {holds})"),
+            "message": "a ${...} reference must be ${credentials.NAME} or ${STEP.OUTPUT} of a step of this probe",
+        }));
+        let (present, holds) = at("self[i]", &not_later);
+        rules.push(serde_json::json!({
+            "rule": format!("{positions}.all(i, i >= self.size() || !({present}) || {holds})"),
+            "message": "a ${STEP.OUTPUT} reference must be to an earlier step",
+        }));
+    }
+    schema.insert("x-kubernetes-validations".into(), rules.into());
+}
+
+/// One check: a name and exactly one kind.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, KubeSchema)]
+#[x_kube(validation = Rule::new("[has(self.http), has(self.stream), has(self.license)].filter(x, x).size() == 1").message("a step must have exactly one of http, stream, license"))]
+#[x_kube(validation = Rule::new("!has(self.expectDenied) || !has(self.stream)").message("expectDenied must be used with http or license steps only"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Step {
+    /// Name, unique within the probe; a metric label. `credentials` is reserved.
+    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    #[x_kube(validation = Rule::new("self != 'credentials'").message("a step must not be named credentials"))]
+    pub name: String,
+    /// One HTTP request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpStep>,
+    /// Manifest, playlists, init segment and newest segment of a stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamStep>,
+    /// A licence request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<LicenseStep>,
+    /// Conditions over what the step found, each of which must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub expect: Vec<Expectation>,
+    /// The step must be refused. A success is then the failure `EntitlementLeak`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_denied: Option<ExpectDenied>,
+}
+
+/// A condition in CEL over what a step found.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Expectation {
+    /// CEL expression that gives a bool. `http` steps have `status`, `headers` (lower-case names),
+    /// `body`, `json`, `durationSeconds`; `stream` steps `live`, `liveEdgeAgeSeconds`, `variants`,
+    /// `kids`; `license` steps `status`, `keys`, `durationSeconds`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub cel: String,
+    /// What to say when it does not hold. Defaults to the expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub message: Option<String>,
+}
+
+/// How a refusal must look.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExpectDenied {
+    /// Statuses that count as a refusal. Defaults to 401 and 403. Any other answer that is not a success
+    /// is the failure `WrongRefusal`.
+    #[serde(default = "ExpectDenied::default_statuses")]
+    #[schemars(length(min = 1, max = 16), inner(range(min = 300, max = 599)))]
+    pub statuses: Vec<u16>,
+}
+
+impl ExpectDenied {
+    /// 401 and 403.
+    pub fn default_statuses() -> Vec<u16> {
+        vec![401, 403]
+    }
+}
+
+/// HTTP method.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs)]
+pub enum Method {
+    #[default]
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Options,
+}
+
+/// One HTTP request. Without `expect` or `expectDenied` the answer must be 2xx.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, KubeSchema)]
+#[x_kube(validation = Rule::new("!has(self.body) || self.method in ['POST', 'PUT', 'DELETE']").message("body must be used with method POST, PUT or DELETE"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HttpStep {
+    /// Method. Defaults to GET.
+    #[serde(default)]
+    pub method: Method,
+    /// Absolute URL.
+    #[schemars(length(min = 1, max = 2048), regex(pattern = r"^(https?://|\$\{)"))]
+    pub url: String,
+    /// Headers to send.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub headers: Vec<Header>,
+    /// Body to send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub body: Option<String>,
+    /// How many redirects are followed. Defaults to 5.
+    #[serde(default = "HttpStep::default_redirects")]
+    #[schemars(range(min = 0, max = 10))]
+    pub max_redirects: u8,
+    /// Values taken from the answer, for later steps as `${STEP.NAME}`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub outputs: Vec<Output>,
+}
+
+impl HttpStep {
+    /// Five.
+    pub fn default_redirects() -> u8 {
+        5
+    }
+}
+
+/// A value taken from an HTTP answer: exactly one of `jsonPointer`, `regex`, `header`.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, KubeSchema)]
+#[x_kube(validation = Rule::new("[has(self.jsonPointer), has(self.regex), has(self.header)].filter(x, x).size() == 1").message("an output must have exactly one of jsonPointer, regex, header"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Output {
+    /// Name, unique within the step.
+    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[A-Za-z][_A-Za-z0-9]*$"))]
+    pub name: String,
+    /// JSON pointer (RFC 6901) into the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), regex(pattern = r"^(/.*)?$"))]
+    pub json_pointer: Option<String>,
+    /// Regular expression over the body; the first group is the value, or the whole match without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub regex: Option<String>,
+    /// Name of a response header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub header: Option<String>,
+}
+
+/// Format of a stream.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum StreamFormat {
+    /// By the document's first bytes.
+    #[default]
+    #[serde(rename = "Auto")]
+    Auto,
+    /// HTTP Live Streaming (RFC 8216).
+    Hls,
+    /// MPEG-DASH (ISO/IEC 23009-1).
+    Dash,
+}
+
+/// Manifest, playlists, init segment and newest segment of a stream.
+///
+/// Gives `kids` (its key ids, hexadecimal, comma-separated) to later steps.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StreamStep {
+    /// URL of the multivariant playlist, media playlist or MPD.
+    #[schemars(length(min = 1, max = 2048), regex(pattern = r"^(https?://|\$\{)"))]
+    pub url: String,
+    /// Format. Defaults to `Auto`.
+    #[serde(default)]
+    pub format: StreamFormat,
+    /// Headers to send with every request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub headers: Vec<Header>,
+    /// Whether the stream must be live. Without it both live and on-demand are right, and a live stream
+    /// that ends is not a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<bool>,
+    /// Age of the newest segment's end beyond which a live stream is stale. Defaults to three target
+    /// durations (HLS) or the longer of three segments and suggestedPresentationDelay (DASH), plus the
+    /// longest segment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub max_live_edge_age_seconds: Option<i32>,
+    /// Key ids that the stream must signal, as UUIDs or 32 hexadecimal digits. Empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 32, max = 36), regex(pattern = r"^[0-9a-fA-F-]{32,36}$")))]
+    pub kids: Vec<String>,
+}
+
+/// DRM system of a licence request.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+pub enum DrmSystem {
+    /// W3C Clear Key (Encrypted Media Extensions, section 9.1).
+    ClearKey,
+}
+
+/// A licence request: the answer must hold a key for every key id asked for.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.kidsFrom) != has(self.kids)").message("a license step must have exactly one of kidsFrom, kids"))]
+#[x_kube(validation = Rule::new("!has(self.openCanary) || !self.openCanary || has(self.kidsFrom)").message("openCanary must be used with kidsFrom, which names the stream to open"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LicenseStep {
+    /// DRM system.
+    pub system: DrmSystem,
+    /// URL of the licence server.
+    #[schemars(length(min = 1, max = 2048), regex(pattern = r"^(https?://|\$\{)"))]
+    pub url: String,
+    /// Headers to send.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub headers: Vec<Header>,
+    /// Name of an earlier stream step whose key ids are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    pub kids_from: Option<String>,
+    /// Key ids to ask for, as UUIDs or 32 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 32, max = 36), regex(pattern = r"^[0-9a-fA-F-]{32,36}$")))]
+    pub kids: Option<Vec<String>>,
+    /// Whether the newest segment of the stream step must open with the key. For ClearKey canaries only,
+    /// whose keys are public by design. Defaults to false.
+    #[serde(default)]
+    pub open_canary: bool,
+}

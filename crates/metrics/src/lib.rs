@@ -1,0 +1,1 @@
+//! The one catalogue of metrics: name, unit, labels and meaning of each

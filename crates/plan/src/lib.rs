@@ -1,0 +1,30 @@
+//! The contract between those who decide what to probe and those who probe.
+//!
+//! [`compile`] turns a tenant and a probe into a [`Plan`], or into every [`Problem`] that stands in the
+//! way; the operator, the standalone runner and `--check` call the same function, so that a probe means
+//! the same everywhere. A run of a plan ends as an [`Outcome`], whose [`Reason`] is the one vocabulary
+//! of failure: metric label, condition, Event and alert.
+//!
+//! A plan holds references to secrets, never their values; those travel beside it as [`Secrets`].
+
+mod compile;
+mod defaults;
+mod expression;
+mod outcome;
+mod plan;
+mod reason;
+mod schedule;
+mod secrets;
+mod shard;
+mod template;
+
+pub use compile::{Problem, compile, check_pool, check_tenant};
+pub use defaults::default_probes;
+pub use expression::{Expression, ExpressionError};
+pub use outcome::{Hop, Outcome, Phases, StepFacts, StepOutcome, Verdict};
+pub use plan::{CREDENTIAL_PREFIX, PLAN_KEY, Plan, ProbeId};
+pub use reason::{Domain, Reason};
+pub use schedule::{Slots, phase};
+pub use secrets::{Redactor, Secrets};
+pub use shard::{owner, shard_of};
+pub use template::{Reference, Template, TemplateError};

@@ -1,0 +1,173 @@
+//! What happened in a slot.
+
+use crate::Reason;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The result of a run or of a step.
+///
+/// `Fail` says that the tenant's service does not do what it must; `Inconclusive` says that this run
+/// can't tell, because the fault is ours or the user's. Only the first counts against a tenant.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(tag = "outcome", content = "reason")]
+pub enum Verdict {
+    /// The service does what it must.
+    Pass,
+    /// The service does not.
+    Fail(Reason),
+    /// This run can't tell.
+    Inconclusive(Reason),
+}
+
+impl Verdict {
+    /// `pass`, `fail` or `inconclusive`: the metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Verdict::Pass => "pass",
+            Verdict::Fail(_) => "fail",
+            Verdict::Inconclusive(_) => "inconclusive",
+        }
+    }
+
+    /// The reason, where there is one.
+    pub fn reason(self) -> Option<Reason> {
+        match self {
+            Verdict::Pass => None,
+            Verdict::Fail(r) | Verdict::Inconclusive(r) => Some(r),
+        }
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Verdict::Pass => f.write_str("Pass"),
+            Verdict::Fail(r) => write!(f, "Fail({r})"),
+            Verdict::Inconclusive(r) => write!(f, "Inconclusive({r})"),
+        }
+    }
+}
+
+/// The result of a run.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// The result.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Name of the step that decided, where the result is not `Pass`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// What to tell a person; redacted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// When the run began.
+    pub started_at: Timestamp,
+    /// How long it took, in seconds.
+    pub duration_seconds: f64,
+    /// What each step that ran found, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepOutcome>,
+}
+
+/// The result of a step.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct StepOutcome {
+    /// Name of the step.
+    pub name: String,
+    /// `http`, `stream` or `license`.
+    pub kind: String,
+    /// The result.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// What to tell a person; redacted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// How long the step took, in seconds.
+    pub duration_seconds: f64,
+    /// The requests that it made, redirects included, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hops: Vec<Hop>,
+    /// What it found.
+    #[serde(default)]
+    pub facts: StepFacts,
+}
+
+/// One request and its answer.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Hop {
+    /// Host name, without path or query: those may hold secrets.
+    pub host: String,
+    /// Address that was connected to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// HTTP status, once there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// `http/1.1` or `h2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// Bytes of the body as they came over the wire.
+    pub bytes: u64,
+    /// notAfter of the server's certificate, recorded even when it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_not_after: Option<Timestamp>,
+    /// How long each phase took.
+    pub phases: Phases,
+}
+
+/// Seconds that the phases of one request took. A phase that did not happen is absent, so that a reused
+/// or failed connection does not pull an average down.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Phases {
+    /// Name resolution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<f64>,
+    /// TCP connect, of the address that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<f64>,
+    /// TLS handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<f64>,
+    /// From connected to the request handed to the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<f64>,
+    /// From the request to the head of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte: Option<f64>,
+    /// From the head of the answer to the end of its body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<f64>,
+}
+
+impl Phases {
+    /// Names of the phases: the metric label.
+    pub const NAMES: [&'static str; 6] = ["dns", "connect", "tls", "request", "first_byte", "transfer"];
+
+    /// The phases that happened, with their names.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let values = [self.dns, self.connect, self.tls, self.request, self.first_byte, self.transfer];
+        Self::NAMES.into_iter().zip(values).filter_map(|(name, value)| value.map(|v| (name, v)))
+    }
+}
+
+/// What a step found out, besides its verdict.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct StepFacts {
+    /// Seconds between the end of the newest segment and now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live_edge_age_seconds: Option<f64>,
+    /// Variants or representations that the manifest lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variants: Option<u32>,
+    /// Whether the stream is live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<bool>,
+    /// Seconds that the licence server took, from request to end of answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license_latency_seconds: Option<f64>,
+}

@@ -1,0 +1,65 @@
+//! One probe made ready to run.
+
+use drmwatch_api::{EgressPolicy, Execution, SecretKeyRef, Step, Tls};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Key of a plan Secret that holds the plan.
+pub const PLAN_KEY: &str = "plan.json";
+/// Prefix of the keys of a plan Secret that hold credential values.
+pub const CREDENTIAL_PREFIX: &str = "credential.";
+
+/// Identity of a probe, and of every series about it.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeId {
+    /// Namespace of tenant and probe.
+    pub namespace: String,
+    /// Name of the tenant.
+    pub tenant: String,
+    /// Name of the probe.
+    pub probe: String,
+}
+
+impl std::fmt::Display for ProbeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.probe)
+    }
+}
+
+/// One probe made ready to run. No secret value is ever in it.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// Identity.
+    pub id: ProbeId,
+    /// UID of the probe object; the probe's name without a cluster.
+    pub uid: String,
+    /// Generation of the probe object that this was made from.
+    pub generation: i64,
+    /// Region of the release that made it.
+    pub region: String,
+    /// Where it runs.
+    pub execution: Execution,
+    /// Seconds between slots; absent for cron, which a CronJob keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_seconds: Option<u32>,
+    /// Seconds after which a late slot counts as missed.
+    pub starting_deadline_seconds: u32,
+    /// Seconds after which a run fails.
+    pub timeout_seconds: u32,
+    /// Whether no slot is due.
+    #[serde(default)]
+    pub suspend: bool,
+    /// The credentials that it needs, by name, and where their values lie.
+    #[serde(default)]
+    pub credentials: BTreeMap<String, SecretKeyRef>,
+    /// Trust and client identity.
+    #[serde(default)]
+    pub tls: Tls,
+    /// Addresses that it may connect to.
+    #[serde(default)]
+    pub egress: EgressPolicy,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+}

@@ -1,0 +1,89 @@
+//! Secret values, which travel beside a plan, and the redaction of what leaves a run.
+
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeMap;
+
+/// Credential values by name. Can't be printed.
+#[derive(Clone, Default)]
+pub struct Secrets(BTreeMap<String, SecretString>);
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Secrets {
+    /// Adds or replaces one.
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.insert(name.into(), SecretString::from(value.into()));
+    }
+
+    /// The value of one.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|s| s.expose_secret())
+    }
+
+    /// Every value.
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        self.0.values().map(|s| s.expose_secret())
+    }
+}
+
+/// Takes secret values out of texts that leave a run. What a step takes from an answer (tokens) counts
+/// as secret too.
+#[derive(Default, Clone)]
+pub struct Redactor(Vec<SecretString>);
+
+impl Redactor {
+    /// Shorter values are not replaced: they would shred every message, and they protect nothing.
+    const SHORTEST: usize = 4;
+    /// What stands in a secret's place.
+    pub const MARK: &'static str = "***";
+
+    /// Adds one value, and each line of it where it has several (PEM).
+    pub fn add(&mut self, value: &str) {
+        for part in std::iter::once(value).chain(value.lines()).map(str::trim) {
+            if part.len() >= Self::SHORTEST {
+                self.0.push(SecretString::from(part.to_owned()));
+            }
+        }
+        // The longest first, so that no part of a longer secret is left behind.
+        self.0.sort_by_key(|s| std::cmp::Reverse(s.expose_secret().len()));
+        self.0.dedup_by(|a, b| a.expose_secret() == b.expose_secret());
+    }
+
+    /// The text without any of the values, and without control characters.
+    pub fn redact(&self, text: &str) -> String {
+        let mut text: String =
+            text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned();
+        for secret in &self.0 {
+            if text.contains(secret.expose_secret()) {
+                text = text.replace(secret.expose_secret(), Self::MARK);
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_of_a_secret_survives_redaction() {
+        let mut redactor = Redactor::default();
+        redactor.add("abcd");
+        redactor.add("abcdefgh");
+        redactor.add("-----BEGIN KEY-----\nMIIBsecretline\n-----END KEY-----");
+        assert_eq!(redactor.redact("x abcdefgh y abcd z\n"), "x *** y *** z");
+        assert_eq!(redactor.redact("at MIIBsecretline"), "at ***");
+    }
+
+    #[test]
+    fn secrets_print_their_names_only() {
+        let mut secrets = Secrets::default();
+        secrets.insert("api-key", "hunter22");
+        assert_eq!(format!("{secrets:?}"), r#"{"api-key"}"#);
+    }
+}

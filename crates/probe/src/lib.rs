@@ -1,0 +1,1 @@
+//! The engine: run(Plan) -> Outcome; the only door to tenants' networks
