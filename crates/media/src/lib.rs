@@ -1,1 +1,15 @@
-//! Bytes to HLS, DASH and ISO BMFF: total functions, no I/O, no clock
+//! Bytes to typed manifests and boxes.
+//!
+//! Every parser here is total and bounded: any bytes give a value or an error that names the line, the
+//! element or the offset; nothing panics, nothing loops, and depth and counts are capped. There is no
+//! I/O and no clock: who asks for freshness brings the time.
+
+pub mod bmff;
+pub mod dash;
+pub mod hls;
+mod kid;
+mod segment;
+mod xml;
+
+pub use kid::{Kid, KidError};
+pub use segment::SegmentKind;
