@@ -40,7 +40,7 @@ impl Problems {
 }
 
 /// Names of the variables that `expect` may use, for each kind of step.
-pub(crate) fn variables(kind: &str) -> &'static [&'static str] {
+pub fn step_variables(kind: &str) -> &'static [&'static str] {
     match kind {
         "http" => &["status", "headers", "body", "json", "durationSeconds"],
         "stream" => &["live", "liveEdgeAgeSeconds", "variants", "kids"],
@@ -49,7 +49,7 @@ pub(crate) fn variables(kind: &str) -> &'static [&'static str] {
 }
 
 /// The kind of a step, by its name in YAML.
-pub(crate) fn kind(step: &Step) -> &'static str {
+pub fn step_kind(step: &Step) -> &'static str {
     match (&step.http, &step.stream) {
         (Some(_), _) => "http",
         (_, Some(_)) => "stream",
@@ -226,7 +226,7 @@ fn check_steps(probe: &DrmProbe, tls: &Tls, problems: &mut Problems) -> BTreeMap
         }
         check_kind(&at, step, &steps[..n], problems);
         for (m, expectation) in step.expect.iter().enumerate() {
-            if let Err(error) = Expression::compile(&expectation.cel, kind(step), variables(kind(step))) {
+            if let Err(error) = Expression::compile(&expectation.cel, step_kind(step), step_variables(step_kind(step))) {
                 problems.add(format!("{at}.expect[{m}].cel"), error.to_string());
             }
         }

@@ -18,7 +18,7 @@ mod secrets;
 mod shard;
 mod template;
 
-pub use compile::{Problem, compile, check_pool, check_tenant};
+pub use compile::{Problem, check_pool, check_tenant, compile, step_kind, step_variables};
 pub use defaults::default_probes;
 pub use expression::{Expression, ExpressionError};
 pub use outcome::{Hop, Outcome, Phases, StepFacts, StepOutcome, Verdict};

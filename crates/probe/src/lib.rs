@@ -1,1 +1,18 @@
-//! The engine: run(Plan) -> Outcome; the only door to tenants' networks
+//! The engine: runs a plan and says what happened.
+//!
+//! A run is gather ([`net`]: bytes and timings), parse (`drmwatch_media`, `drmwatch_drm`) and judge (pure
+//! functions). A target that is down is a value of [`drmwatch_plan::Outcome`]; nothing a target does
+//! makes an `Err`. Nothing here knows Kubernetes.
+
+pub mod clock;
+mod http;
+mod license;
+pub mod net;
+mod run;
+mod scope;
+mod state;
+mod stream;
+
+pub use net::PrepareError;
+pub use run::{Engine, Prepared};
+pub use state::ProbeState;

@@ -1,0 +1,162 @@
+//! TLS: trust, client identity, and a verifier that records before it enforces, so that an expired
+//! certificate still yields its expiry.
+
+use super::{Failure, failure};
+use drmwatch_api::Tls;
+use drmwatch_plan::{Hop, Reason, Secrets};
+use jiff::Timestamp;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::{
+        Resumption, WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
+use std::sync::{Arc, Mutex};
+use thiserror::Error;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// Why the credentials of a plan can't be used. No value is quoted.
+#[derive(Error, Debug, Clone, PartialEq, Eq)]
+pub enum PrepareError {
+    /// A credential that `tls` names is not there.
+    #[error("the credential {0} is not there")]
+    Missing(String),
+    /// It is not the PEM that it must be.
+    #[error("the credential {name} must be {what} in PEM")]
+    NotPem {
+        /// Name of the credential.
+        name: String,
+        /// What was expected.
+        what: &'static str,
+    },
+    /// Certificate and key do not fit, or nothing can be trusted.
+    #[error("the TLS credentials can't be used: {0}")]
+    Unusable(String),
+}
+
+/// Trust and identity of one plan.
+#[derive(Clone)]
+pub struct TlsSetup {
+    base: ClientConfig,
+    verifier: Arc<WebPkiServerVerifier>,
+}
+
+impl TlsSetup {
+    /// From a plan's `tls` and its credentials. Trust is the given CA alone, or else Mozilla's roots.
+    pub fn new(tls: &Tls, secrets: &Secrets) -> Result<TlsSetup, PrepareError> {
+        let unusable = |e: &dyn std::fmt::Display| PrepareError::Unusable(e.to_string());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut roots = RootCertStore::empty();
+        match &tls.ca_credential {
+            Some(name) => {
+                for certificate in certificates(name, secrets)? {
+                    roots.add(certificate).map_err(|e| unusable(&e))?;
+                }
+            }
+            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        }
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+            .build()
+            .map_err(|e| unusable(&e))?;
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| unusable(&e))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier.clone());
+        let mut base = match (&tls.client_certificate_credential, &tls.client_key_credential) {
+            (Some(chain), Some(key)) => {
+                let value = secrets.get(key).ok_or_else(|| PrepareError::Missing(key.clone()))?;
+                let not_pem = || PrepareError::NotPem { name: key.clone(), what: "a private key" };
+                let private = PrivateKeyDer::from_pem_slice(value.as_bytes()).map_err(|_| not_pem())?;
+                builder.with_client_auth_cert(certificates(chain, secrets)?, private).map_err(|e| unusable(&e))?
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        base.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // Every run makes the whole handshake: a resumed session does not look at the certificate.
+        base.resumption = Resumption::disabled();
+        Ok(TlsSetup { base, verifier })
+    }
+
+    /// Makes the handshake; the hop gets the phase `tls` and the certificate's expiry.
+    pub(super) async fn handshake(
+        &self,
+        stream: TcpStream,
+        host: &str,
+        deadline: Instant,
+        hop: &mut Hop,
+    ) -> Result<TlsStream<TcpStream>, Failure> {
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
+            .map_err(|_| Failure::inconclusive(Reason::ConfigurationInvalid, "the host must be a name or an address"))?;
+        let recorder = Arc::new(Recorder { inner: self.verifier.clone(), not_after: Mutex::new(None) });
+        let mut config = self.base.clone();
+        config.dangerous().set_certificate_verifier(recorder.clone());
+        let started = Instant::now();
+        let result = timeout_at(deadline, TlsConnector::from(Arc::new(config)).connect(name, stream)).await;
+        hop.phases.tls = Some(started.elapsed().as_secs_f64());
+        hop.certificate_not_after = *recorder.not_after.lock().unwrap_or_else(|e| e.into_inner());
+        match result {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(failure::of_tls(&error, host)),
+            Err(_) => Err(Failure::fail(Reason::Timeout, format!("{host} did not finish the TLS handshake in time"))),
+        }
+    }
+}
+
+fn certificates(name: &str, secrets: &Secrets) -> Result<Vec<CertificateDer<'static>>, PrepareError> {
+    let value = secrets.get(name).ok_or_else(|| PrepareError::Missing(name.to_owned()))?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(value.as_bytes()).flatten().collect();
+    match found.is_empty() {
+        true => Err(PrepareError::NotPem { name: name.to_owned(), what: "certificates" }),
+        false => Ok(found),
+    }
+}
+
+#[derive(Debug)]
+struct Recorder {
+    inner: Arc<WebPkiServerVerifier>,
+    not_after: Mutex<Option<Timestamp>>,
+}
+
+impl ServerCertVerifier for Recorder {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        // A certificate that this parser can't read is still judged by the one that matters.
+        if let Ok((_, parsed)) = x509_parser::parse_x509_certificate(leaf) {
+            *self.not_after.lock().unwrap_or_else(|e| e.into_inner()) =
+                Timestamp::from_second(parsed.validity().not_after.timestamp()).ok();
+        }
+        self.inner.verify_server_cert(leaf, chain, name, ocsp, now)
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, certificate, signature)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, certificate, signature)
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}

@@ -1,0 +1,192 @@
+//! What the world answers, path by path.
+
+use crate::{
+    CANARY_KEY, CANARY_KID, Fault, Faults,
+    origin::{Mood, Origin},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// An answer: status, content type, body, extra headers.
+pub(crate) struct Answer {
+    pub status: u16,
+    pub kind: &'static str,
+    pub body: Vec<u8>,
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// A request, as far as the world looks at it.
+pub(crate) struct Request<'a> {
+    pub method: &'a str,
+    pub path: &'a str,
+    pub authorization: Option<&'a str>,
+    pub body: &'a [u8],
+}
+
+/// Everything that answers.
+pub(crate) struct Site {
+    faults: Arc<Faults>,
+    origin: Origin,
+    ca_pem: String,
+    tokens: AtomicU64,
+    messages: Mutex<Vec<Value>>,
+}
+
+const HTML: &str = "<!DOCTYPE html><html><body><h1>Something went wrong</h1></body></html>";
+/// The world's clients prove themselves to the token service with this.
+const API_KEY: &str = "demo-api-key";
+
+fn answer(status: u16, kind: &'static str, body: impl Into<Vec<u8>>) -> Answer {
+    Answer { status, kind, body: body.into(), headers: Vec::new() }
+}
+fn json(status: u16, body: Value) -> Answer {
+    answer(status, "application/json", body.to_string())
+}
+fn html(status: u16) -> Answer {
+    answer(status, "text/html", HTML)
+}
+
+impl Site {
+    pub fn new(faults: Arc<Faults>, ca_pem: String) -> Site {
+        let origin = Origin::new(Timestamp::now());
+        Site { faults, origin, ca_pem, tokens: AtomicU64::new(1), messages: Mutex::default() }
+    }
+
+    pub fn answer(&self, request: &Request<'_>) -> Answer {
+        let parts: Vec<&str> = request.path.trim_matches('/').split('/').collect();
+        match (request.method, parts.as_slice()) {
+            ("GET", ["healthz"]) => answer(200, "text/plain", "ok"),
+            ("GET", ["ca.pem"]) => answer(200, "application/x-pem-file", self.ca_pem.clone()),
+            ("GET" | "HEAD", ["live", kind, rest @ ..]) => self.live(kind, rest),
+            ("GET" | "POST", ["token"]) => self.token(request),
+            ("POST", ["license", "clearkey"]) => self.license(request),
+            (_, ["redirect", "circle"]) => self.redirect("/redirect/circle"),
+            (_, ["redirect", "once"]) => self.redirect("/healthz"),
+            (_, ["redirect", "metadata"]) => self.redirect("http://169.254.169.254/latest/meta-data/"),
+            (_, ["redirect", "nowhere"]) => answer(302, "text/plain", ""),
+            ("GET", ["status", code]) => answer(code.parse().unwrap_or(400), "text/plain", "as asked"),
+            ("GET", ["echo-headers"]) => json(200, json!({ "authorization": request.authorization })),
+            ("POST", ["slack"]) => self.receive(request.body),
+            ("GET", ["slack"]) => json(200, json!(*self.messages.lock().unwrap_or_else(|e| e.into_inner()))),
+            ("GET", ["admin", "faults"]) => {
+                let on: Vec<&str> = Fault::ALL.iter().filter(|f| self.faults.has(**f)).map(|f| f.word()).collect();
+                json(200, json!({ "on": on, "known": Fault::ALL.iter().map(|f| f.word()).collect::<Vec<_>>() }))
+            }
+            ("PUT" | "DELETE", ["admin", "faults", word]) => match Fault::ALL.iter().find(|f| f.word() == *word) {
+                Some(fault) => {
+                    self.faults.set(*fault, request.method == "PUT");
+                    json(200, json!({ "fault": word, "on": request.method == "PUT" }))
+                }
+                None => json(404, json!({ "error": "no such fault" })),
+            },
+            _ => html(404),
+        }
+    }
+
+    fn redirect(&self, to: &str) -> Answer {
+        Answer { headers: vec![("location", to.to_owned())], ..answer(302, "text/plain", "") }
+    }
+
+    fn live(&self, kind: &str, rest: &[&str]) -> Answer {
+        let has = |fault| self.faults.has(fault);
+        let now = Timestamp::now();
+        let mood = Mood {
+            freeze: has(Fault::Freeze),
+            regress: has(Fault::Regress),
+            ended: has(Fault::EndStream),
+            broken: has(Fault::ManifestBroken),
+            wrong_kid: has(Fault::KidMismatch),
+        };
+        let manifest = |kind: &'static str, body: Option<String>| match body {
+            _ if has(Fault::ManifestDown) => html(503),
+            _ if has(Fault::ManifestHtml) => html(200),
+            _ if has(Fault::ManifestEmpty) => answer(200, kind, ""),
+            Some(body) => answer(200, kind, body),
+            None => html(404),
+        };
+        const M3U8: &str = "application/vnd.apple.mpegurl";
+        match rest {
+            ["master.m3u8"] => manifest(M3U8, Some(self.origin.multivariant())),
+            ["manifest.mpd"] => manifest("application/dash+xml", Some(self.origin.mpd(kind, now, mood))),
+            [file] if file.ends_with(".m3u8") => {
+                manifest(M3U8, self.origin.playlist(kind, file.trim_end_matches(".m3u8"), now, mood))
+            }
+            [_, "init.mp4"] if has(Fault::InitMissing) => html(404),
+            [track, "init.mp4"] => self.origin.init(kind, track).map_or(html(404), |b| answer(200, "video/mp4", b)),
+            [_, _] if has(Fault::SegmentMissing) => html(404),
+            [_, _] if has(Fault::SegmentHtml) => html(200),
+            [track, file] => file
+                .strip_suffix(".m4s")
+                .and_then(|n| n.parse().ok())
+                .and_then(|n| self.origin.segment(kind, track, n, now, mood))
+                .map_or(html(404), |b| answer(200, "video/mp4", b)),
+            _ => html(404),
+        }
+    }
+
+    fn token(&self, request: &Request<'_>) -> Answer {
+        if self.faults.has(Fault::TokenDown) {
+            return json(503, json!({ "error": "temporarily_unavailable" }));
+        }
+        if request.authorization != Some(&format!("Bearer {API_KEY}")) {
+            return json(401, json!({ "error": "invalid_client" }));
+        }
+        if self.faults.has(Fault::TokenMissing) {
+            return json(200, json!({ "token_type": "Bearer" }));
+        }
+        let number = self.tokens.fetch_add(1, Ordering::Relaxed);
+        json(200, json!({ "access_token": format!("token-{number:08}"), "token_type": "Bearer", "expires_in": 60 }))
+    }
+
+    fn license(&self, request: &Request<'_>) -> Answer {
+        let has = |fault| self.faults.has(fault);
+        if has(Fault::LicenseDown) {
+            return html(500);
+        }
+        let token = request.authorization.and_then(|a| a.strip_prefix("Bearer token-"));
+        let issued = token.and_then(|t| t.parse::<u64>().ok()).is_some_and(|n| n > 0 && n < self.tokens.load(Ordering::Relaxed));
+        if (!issued && !has(Fault::LicenseOpen)) || has(Fault::LicenseDenied) {
+            return json(403, json!({ "error": "entitlement" }));
+        }
+        if has(Fault::LicenseHtml) {
+            return html(200);
+        }
+        let asked: Value = serde_json::from_slice(request.body).unwrap_or_default();
+        let Some(kids) = asked["kids"].as_array() else {
+            return json(400, json!({ "error": "kids missing" }));
+        };
+        let mut known: Vec<u8> = CANARY_KID.bytes().filter(|b| *b != b'-').collect();
+        if has(Fault::LicenseWrongKid) {
+            known.reverse();
+        }
+        let kid: Vec<u8> = known
+            .chunks(2)
+            .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+            .collect();
+        let right = URL_SAFE_NO_PAD.encode(&kid);
+        if !has(Fault::LicenseWrongKid) && !kids.iter().any(|k| k == &json!(right)) {
+            return json(404, json!({ "error": "unknown key id" }));
+        }
+        let mut key = CANARY_KEY;
+        if has(Fault::LicenseWrongKey) {
+            key[0] ^= 1;
+        }
+        let key = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode(key), "kid": right });
+        json(200, json!({ "keys": [key], "type": "temporary" }))
+    }
+
+    fn receive(&self, body: &[u8]) -> Answer {
+        match serde_json::from_slice::<Value>(body) {
+            Ok(message) => {
+                self.messages.lock().unwrap_or_else(|e| e.into_inner()).push(message);
+                answer(200, "text/plain", "ok")
+            }
+            Err(_) => answer(400, "text/plain", "invalid_payload"),
+        }
+    }
+}
