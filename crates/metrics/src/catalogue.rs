@@ -1,0 +1,168 @@
+//! Every metric there is.
+
+/// Which program exports a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// `drmwatch-runner`; for probes with `execution: Job` the operator in its stead.
+    Runner,
+    /// `drmwatch-operator`; without a cluster the standalone runner in its stead.
+    Operator,
+}
+
+/// What kind of metric it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Goes up only.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts in buckets with these upper bounds.
+    Histogram(&'static [f64]),
+}
+
+/// One metric.
+#[derive(Debug, PartialEq)]
+pub struct Metric {
+    /// Name as scraped.
+    pub name: &'static str,
+    /// Kind.
+    pub kind: Kind,
+    /// Labels besides those of its owner.
+    pub labels: &'static [&'static str],
+    /// Whether it belongs to a probe and has [`PROBE_LABELS`].
+    pub of_probe: bool,
+    /// Who exports it.
+    pub program: Program,
+    /// Meaning and unit.
+    pub help: &'static str,
+}
+
+/// Labels that every series about a probe has. Not `namespace`: scraping would rename it.
+pub const PROBE_LABELS: [&str; 4] = ["tenant_namespace", "tenant", "probe", "region"];
+
+/// Seconds, from a phase on loopback to a run at its timeout.
+const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+macro_rules! catalogue {
+    ($($(#[doc = $doc:literal])+ $const:ident = $name:literal, $kind:expr, $program:ident, $of_probe:literal, [$($label:literal),*];)+) => {
+        $($(#[doc = $doc])+ pub static $const: Metric = Metric {
+            name: $name, kind: $kind, labels: &[$($label),*], of_probe: $of_probe, program: Program::$program,
+            help: concat!($($doc),+),
+        };)+
+        /// Every metric, in the order of the reference page.
+        pub static CATALOGUE: &[&Metric] = &[$(&$const),+];
+    };
+}
+
+catalogue! {
+    /// 1 if the last conclusive run passed, 0 if it failed. Absent after an inconclusive run: the service is then not known to be either.
+    PROBE_SUCCESS = "drmwatch_probe_success", Kind::Gauge, Runner, true, [];
+    /// 1 with the step and the reason of the last run, while that run did not pass.
+    PROBE_FAILURE_INFO = "drmwatch_probe_failure_info", Kind::Gauge, Runner, true, ["step", "reason"];
+    /// Runs by outcome: pass, fail, inconclusive.
+    PROBE_RUNS = "drmwatch_probe_runs_total", Kind::Counter, Runner, true, ["outcome"];
+    /// Runs that did not pass, by the step that decided and the reason.
+    PROBE_FAILURES = "drmwatch_probe_failures_total", Kind::Counter, Runner, true, ["step", "reason"];
+    /// Slots that were due.
+    SLOTS_EXPECTED = "drmwatch_probe_slots_expected_total", Kind::Counter, Runner, true, [];
+    /// Slots whose run began.
+    SLOTS_STARTED = "drmwatch_probe_slots_started_total", Kind::Counter, Runner, true, [];
+    /// Slots whose run ended, with whatever outcome.
+    SLOTS_FINISHED = "drmwatch_probe_slots_finished_total", Kind::Counter, Runner, true, [];
+    /// Slots that did not run, by why: late, overlap, shutdown.
+    SLOTS_MISSED = "drmwatch_probe_slots_missed_total", Kind::Counter, Runner, true, ["cause"];
+    /// Unix time at which the last run began.
+    LAST_RUN = "drmwatch_probe_last_run_timestamp_seconds", Kind::Gauge, Runner, true, [];
+    /// Seconds that a run took.
+    PROBE_DURATION = "drmwatch_probe_duration_seconds", Kind::Histogram(SECONDS), Runner, true, [];
+    /// Seconds that a step took.
+    STEP_DURATION = "drmwatch_step_duration_seconds", Kind::Histogram(SECONDS), Runner, true, ["step"];
+    /// Seconds that a phase of one request took: dns, connect, tls, request, first_byte, transfer. A phase that did not happen is not counted.
+    PHASE_DURATION = "drmwatch_step_phase_duration_seconds", Kind::Histogram(SECONDS), Runner, true, ["step", "phase"];
+    /// Seconds between the end of the newest segment and now, the oldest of the renditions looked at.
+    LIVE_EDGE_AGE = "drmwatch_stream_live_edge_age_seconds", Kind::Gauge, Runner, true, ["step"];
+    /// Variants or representations that the manifest lists.
+    STREAM_VARIANTS = "drmwatch_stream_variants", Kind::Gauge, Runner, true, ["step"];
+    /// Seconds from the licence request to the end of its answer.
+    LICENSE_LATENCY = "drmwatch_license_latency_seconds", Kind::Histogram(SECONDS), Runner, true, ["step"];
+    /// Unix time at which the first to expire of the server certificates met by a step does so, recorded even when the certificate was refused.
+    CERTIFICATE_EXPIRY = "drmwatch_certificate_expiry_timestamp_seconds", Kind::Gauge, Runner, true, ["step"];
+    /// Bytes of answer bodies that probing took from the tenant, as they came over the wire.
+    RESPONSE_BYTES = "drmwatch_probe_response_bytes_total", Kind::Counter, Runner, true, [];
+    /// 1, with the runner's version, region and pool.
+    RUNNER_INFO = "drmwatch_runner_info", Kind::Gauge, Runner, false, ["version", "region", "pool"];
+    /// Plans that this runner works on.
+    RUNNER_PROBES = "drmwatch_runner_probes", Kind::Gauge, Runner, false, [];
+    /// Plans that this runner holds but can't use, because a credential in them is unusable.
+    RUNNER_UNUSABLE_PLANS = "drmwatch_runner_unusable_plans", Kind::Gauge, Runner, false, [];
+    /// Shards that this runner holds by Lease.
+    RUNNER_SHARDS = "drmwatch_runner_shards_held", Kind::Gauge, Runner, false, [];
+    /// Runs going on now.
+    RUNNER_IN_FLIGHT = "drmwatch_runner_runs_in_flight", Kind::Gauge, Runner, false, [];
+    /// Seconds between the instant of a slot and the start of its run.
+    SLOT_LAG = "drmwatch_runner_slot_lag_seconds", Kind::Histogram(SECONDS), Runner, false, [];
+    /// Seconds between two slots of a probe that must run: the expected set, told by the operator so that it outlives the runner.
+    PROBE_INFO = "drmwatch_probe_info", Kind::Gauge, Operator, true, ["execution"];
+    /// Reconciles, by kind of resource.
+    RECONCILES = "drmwatch_operator_reconciles_total", Kind::Counter, Operator, false, ["kind"];
+    /// Reconciles that broke, by kind of resource and cause: api, conflict, encoding.
+    RECONCILE_ERRORS = "drmwatch_operator_reconcile_errors_total", Kind::Counter, Operator, false, ["kind", "cause"];
+    /// Seconds that a reconcile took.
+    RECONCILE_DURATION = "drmwatch_operator_reconcile_duration_seconds", Kind::Histogram(SECONDS), Operator, false, ["kind"];
+    /// Reconciles going on now.
+    RECONCILES_IN_FLIGHT = "drmwatch_operator_reconciles_in_flight", Kind::Gauge, Operator, false, ["kind"];
+    /// Writes to the API server, by kind of the object written. Stands still when nothing changes.
+    WRITES = "drmwatch_operator_writes_total", Kind::Counter, Operator, false, ["kind"];
+    /// 1 on the replica that holds the leader's Lease, 0 on the others.
+    LEADER = "drmwatch_operator_leader", Kind::Gauge, Operator, false, [];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_conventions_and_are_unique() {
+        let mut seen = std::collections::BTreeSet::new();
+        for metric in CATALOGUE {
+            let name = metric.name;
+            assert!(seen.insert(name), "{name} is there twice");
+            assert_eq!(matches!(metric.kind, Kind::Counter), name.ends_with("_total"), "{name}");
+            assert!(name.starts_with("drmwatch_") && metric.help.trim().ends_with('.'), "{name}");
+            assert!(!matches!(metric.kind, Kind::Histogram(_)) || name.ends_with("_seconds"), "{name}");
+            let renamed = ["namespace", "pod", "job", "instance", "service", "endpoint", "container"];
+            assert!(metric.labels.iter().all(|l| !renamed.contains(l)), "scraping would rename a label of {name}");
+        }
+    }
+
+    #[test]
+    fn the_reference_page_is_what_the_catalogue_says() {
+        let mut page = String::from("# Metrics\n\nGenerated from `crates/metrics` by `make generate`; do not edit.\n\n");
+        page += &format!("Series about a probe also have the labels `{}`.\n", PROBE_LABELS.join("`, `"));
+        for (program, title) in [(Program::Runner, "Runner"), (Program::Operator, "Operator")] {
+            page += &format!("\n## {title}\n\n| name | type | labels | meaning |\n|---|---|---|---|\n");
+            for metric in CATALOGUE.iter().filter(|m| m.program == program) {
+                let kind = match metric.kind {
+                    Kind::Counter => "counter",
+                    Kind::Gauge => "gauge",
+                    Kind::Histogram(_) => "histogram",
+                };
+                let mut labels: Vec<String> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
+                if metric.of_probe {
+                    labels.insert(0, "*probe*".into());
+                }
+                page += &format!("| `{}` | {kind} | {} | {} |\n", metric.name, labels.join(", "), metric.help.trim());
+            }
+        }
+        page += "\n## Reasons\n\nThe closed list behind the label `reason`, the conditions and the Events.\n\n| reason | whose | meaning |\n|---|---|---|\n";
+        for reason in drmwatch_plan::Reason::ALL {
+            page += &format!("| `{reason}` | {:?} | {} |\n", reason.domain(), reason.meaning().trim());
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(found == page, "docs/metrics.md is not what the catalogue says; run `make generate`");
+    }
+}
