@@ -148,7 +148,7 @@ impl Collector for Metrics {
                     Value::Gauge(v) => one.encode_gauge(v)?,
                     Value::Histogram { sum, count, buckets } => {
                         let Kind::Histogram(bounds) = metric.kind else { continue };
-                        let bounds = bounds.iter().copied().chain([f64::MAX]);
+                        let bounds = bounds.iter().copied().chain([f64::INFINITY]);
                         let buckets: Vec<_> = bounds.zip(buckets.iter().copied()).collect();
                         let none: Option<&HashMap<usize, prometheus_client::metrics::exemplar::Exemplar<NoLabelSet, f64>>> = None;
                         one.encode_histogram(*sum, *count, &buckets, none)?;

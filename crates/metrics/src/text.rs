@@ -86,7 +86,8 @@ mod tests {
         assert!(plain.contains(line), "{plain}");
         for (bound, count) in [("0.0025", " 0"), ("0.005", " 1"), ("60.0", " 1"), ("+Inf", " 2")] {
             let bucket = format!("le=\"{bound}\"");
-            let line = plain.lines().find(|l| l.contains(&bucket) && l.contains("probe=\"a\"")).unwrap();
+            let found = plain.lines().find(|l| l.contains(&bucket) && l.contains("probe=\"a\""));
+            let line = found.unwrap_or_else(|| panic!("{bucket}\n{plain}"));
             assert!(line.ends_with(count), "{line}");
         }
     }
