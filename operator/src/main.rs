@@ -1,1 +1,95 @@
-fn main() {}
+//! The controller: what users wrote becomes plans, pools and conditions.
+//!
+//! Every reconcile is read, think, write: `dereference` is the only reader, `drmwatch_plan::compile` and
+//! the builders are pure, [`apply`] is the only writer, and status is written on a change only. One
+//! folder for each resource, one file for each object that is built.
+
+mod apply;
+mod conditions;
+mod context;
+mod metered;
+mod options;
+mod pool;
+mod probe;
+mod tenant;
+
+use clap::Parser;
+use context::Context;
+use drmwatch_metrics::{LEADER, Metrics, Owner, Ready};
+use kube::Client;
+use kube_lease_manager::LeaseManagerBuilder;
+use options::Options;
+use std::{error::Error, process::ExitCode, sync::Arc};
+use tracing::{error, info};
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let filter = EnvFilter::try_from_env("DRMWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if options.log_json { logs.json().init() } else { logs.init() }
+    match run(options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(%error, "the operator can't go on");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    let metrics = Metrics::default();
+    let ready = Ready::default();
+    metrics.set(&LEADER, &Owner::program(), &[], 0.0);
+    let address = drmwatch_metrics::serve(options.listen, metrics.clone(), ready.clone()).await?;
+    info!(metrics = %address, region = options.region, "operator");
+    let client = Client::try_default().await?;
+    let manager = LeaseManagerBuilder::new(client.clone(), "drmwatch-operator")
+        .with_namespace(&options.namespace)
+        .with_identity(&options.identity)
+        .with_duration(15)
+        .with_grace(5)
+        .build()
+        .await?;
+    let (mut leading, manager) = manager.watch().await;
+    // A replica that waits is ready too: it is there to take over.
+    ready.set(true);
+    let stop = asked_to_stop();
+    tokio::pin!(stop);
+    tokio::select! {
+        result = leading.wait_for(|lead| *lead) => drop(result?),
+        () = &mut stop => return Ok(()),
+    }
+    info!("leading");
+    metrics.set(&LEADER, &Owner::program(), &[], 1.0);
+    let context = Arc::new(Context::new(client, metrics, options));
+    let controllers = async {
+        tokio::join!(tenant::run(context.clone()), probe::run(context.clone()), pool::run(context.clone()));
+    };
+    let outcome = tokio::select! {
+        () = controllers => Err("the controllers ended".into()),
+        // Whoever has lost the Lease must not write any more; a fresh start is the safe way back.
+        _ = leading.wait_for(|lead| !*lead) => Err("the leader's Lease is lost".into()),
+        () = &mut stop => Ok(()),
+    };
+    drop(leading);
+    // With the last receiver gone the manager gives the Lease back.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(5), manager).await;
+    outcome
+}
+
+/// Completes when the process is asked to stop.
+async fn asked_to_stop() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}

@@ -1,1 +1,73 @@
-fn main() {}
+//! The probe runner: one binary, three ways in, one path inside.
+//!
+//! *Resident* (`--pool`): watches the plan Secrets of the shards that it holds by Lease. *Once*
+//! (`--once`): runs a mounted plan and exits with 0 for pass, 1 for fail, 2 for inconclusive, 3 for an
+//! error of ours. *Standalone* (a folder): compiles the same YAML with the same function, without a
+//! cluster. All three end in `drmwatch_probe::Engine::run`.
+//!
+//! Only `cluster` talks to Kubernetes; everything else works on a laptop.
+
+mod cluster;
+mod folder;
+mod once;
+mod options;
+mod scheduler;
+mod sink;
+mod standalone;
+mod table;
+
+use clap::Parser;
+use drmwatch_probe::{Engine, clock, net::Resolver};
+use options::{Mode, Options};
+use std::{process::ExitCode, sync::Arc};
+use tracing::error;
+use tracing_subscriber::EnvFilter;
+
+/// Exit code for an error of ours, in every mode.
+const OUR_ERROR: u8 = 3;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let filter = EnvFilter::try_from_env("DRMWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if options.log_json { logs.json().init() } else { logs.init() }
+    if let Mode::Check(folder) = options.mode() {
+        return standalone::check(&folder, &options);
+    }
+    let engine = match Resolver::system() {
+        Ok(resolver) => Arc::new(Engine::new(resolver, clock::system)),
+        Err(error) => {
+            error!(error = %error, "the resolver configuration can't be read");
+            return ExitCode::from(OUR_ERROR);
+        }
+    };
+    let result = match options.mode() {
+        Mode::Once(folder) => return once::run(&folder, options.termination_log.as_deref(), &engine).await,
+        Mode::Standalone(folder) => standalone::run(&folder, &options, engine).await,
+        Mode::Resident(pool) => cluster::run(&pool, &options, engine).await,
+        Mode::Check(_) => Ok(()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(error = %error, "the runner can't go on");
+            ExitCode::from(OUR_ERROR)
+        }
+    }
+}
+
+/// Completes when the process is asked to stop.
+async fn asked_to_stop() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}

@@ -70,6 +70,51 @@ pub struct Outcome {
     pub steps: Vec<StepOutcome>,
 }
 
+/// What is known of a probe after a transition: what a runner hands to the operator, one entry for each
+/// probe in the ConfigMap of its shard.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct VerdictRecord {
+    /// Whose it is.
+    pub id: crate::ProbeId,
+    /// Generation of the probe object that was run.
+    pub generation: i64,
+    /// Where it ran.
+    pub region: String,
+    /// The result.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Name of the step that decided, where the result is not `Pass`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// What to tell a person; redacted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// When the run that changed the verdict began.
+    pub since: Timestamp,
+}
+
+impl VerdictRecord {
+    /// The record of an outcome.
+    pub fn new(plan: &crate::Plan, outcome: &Outcome) -> VerdictRecord {
+        VerdictRecord {
+            id: plan.id.clone(),
+            generation: plan.generation,
+            region: plan.region.clone(),
+            verdict: outcome.verdict,
+            step: outcome.step.clone(),
+            message: outcome.message.clone(),
+            since: outcome.started_at,
+        }
+    }
+
+    /// Whether another record tells people something new. The message alone does not: it holds numbers
+    /// that change with every run.
+    pub fn differs(&self, other: &VerdictRecord) -> bool {
+        (self.verdict, &self.step, self.generation) != (other.verdict, &other.step, other.generation)
+    }
+}
+
 /// The result of a step.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]

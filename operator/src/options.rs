@@ -1,0 +1,37 @@
+//! Command line.
+
+use clap::Parser;
+use std::net::SocketAddr;
+
+/// Reconciles MonitoredTenants, DrmProbes and RunnerPools.
+#[derive(Parser, Debug, Clone)]
+#[command(name = "drmwatch-operator", version)]
+pub struct Options {
+    /// Namespace of the operator itself, for its Lease.
+    #[arg(long, env = "DRMWATCH_NAMESPACE", default_value = "drmwatch-system")]
+    pub namespace: String,
+    /// Name of this replica.
+    #[arg(long, env = "DRMWATCH_IDENTITY", default_value = "drmwatch-operator")]
+    pub identity: String,
+    /// Region of this release: a label of every series, and the filter of `regions`.
+    #[arg(long, env = "DRMWATCH_REGION")]
+    pub region: String,
+    /// Name of the pool for probes that name none.
+    #[arg(long, env = "DRMWATCH_DEFAULT_POOL", default_value = "default")]
+    pub default_pool: String,
+    /// Namespace of that pool.
+    #[arg(long, env = "DRMWATCH_DEFAULT_POOL_NAMESPACE", default_value = "drmwatch-runners")]
+    pub default_pool_namespace: String,
+    /// Image of the runners.
+    #[arg(long, env = "DRMWATCH_RUNNER_IMAGE")]
+    pub runner_image: String,
+    /// Pull policy of the runners' image.
+    #[arg(long, env = "DRMWATCH_RUNNER_PULL_POLICY", default_value = "IfNotPresent")]
+    pub runner_pull_policy: String,
+    /// Address of /metrics, /healthz and /readyz.
+    #[arg(long, env = "DRMWATCH_LISTEN", default_value = "0.0.0.0:9465")]
+    pub listen: SocketAddr,
+    /// Log as JSON. DRMWATCH_LOG sets what is logged (default `info`).
+    #[arg(long, env = "DRMWATCH_LOG_JSON")]
+    pub log_json: bool,
+}

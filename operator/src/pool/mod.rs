@@ -1,0 +1,92 @@
+//! RunnerPools: a Deployment with its own identity, rights and disruption budget.
+
+mod objects;
+
+use crate::{
+    apply,
+    conditions::{Wanted, merge},
+    context::Context,
+    metered::{Error, metered, retry},
+};
+use drmwatch_api::{RunnerPool, RunnerPoolStatus, condition};
+use drmwatch_plan::check_pool;
+use futures::StreamExt;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::ServiceAccount,
+    policy::v1::PodDisruptionBudget,
+    rbac::v1::{Role, RoleBinding},
+};
+use kube::{
+    Api, ResourceExt,
+    runtime::{
+        Controller,
+        controller::{Action, Config},
+        watcher,
+    },
+};
+pub use objects::restricted;
+use std::{sync::Arc, time::Duration};
+
+/// Reconciles pools for as long as it is let.
+pub async fn run(context: Arc<Context>) {
+    let client = || context.client.clone();
+    let watched = || watcher::Config::default().timeout(200);
+    let owned = || watched().labels(objects::POOL_LABEL);
+    Controller::new(Api::<RunnerPool>::all(client()), watched())
+        .owns(Api::<Deployment>::all(client()), owned())
+        .owns(Api::<ServiceAccount>::all(client()), owned())
+        .owns(Api::<Role>::all(client()), owned())
+        .owns(Api::<RoleBinding>::all(client()), owned())
+        .owns(Api::<PodDisruptionBudget>::all(client()), owned())
+        .with_config(Config::default().concurrency(2).debounce(Duration::from_millis(200)))
+        .run(|pool, context| async move { metered("RunnerPool", &context, reconcile(&pool, &context)).await }, retry, context.clone())
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+async fn reconcile(pool: &RunnerPool, context: &Context) -> Result<Action, Error> {
+    if pool.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let namespace = pool.namespace().ok_or(Error::Missing("namespace"))?;
+    let problems = check_pool(pool);
+    let mut replicas = (0, 0, 0);
+    if problems.is_empty() {
+        let built = objects::build(pool, &context.options)?;
+        apply::apply(context, &built.account).await?;
+        apply::apply(context, &built.role).await?;
+        apply::apply(context, &built.binding).await?;
+        apply::apply(context, &built.budget).await?;
+        apply::apply(context, &built.deployment).await?;
+        let live: Api<Deployment> = Api::namespaced(context.client.clone(), &namespace);
+        let live = live.get(&objects::name(pool)).await?.status.unwrap_or_default();
+        replicas = (live.replicas.unwrap_or(0), live.ready_replicas.unwrap_or(0), live.updated_replicas.unwrap_or(0));
+    }
+    let wanted = pool.spec.replicas;
+    let ready = match problems.first() {
+        Some(problem) => Wanted::new(condition::READY, "False", "Invalid", problem.to_string()),
+        None if replicas.1 >= wanted && replicas.2 >= wanted => {
+            Wanted::new(condition::READY, "True", "Available", format!("{} of {wanted} runners are ready", replicas.1))
+        }
+        None => Wanted::new(condition::READY, "False", "Unavailable", format!("{} of {wanted} runners are ready", replicas.1)),
+    };
+    let before = pool.status.clone().unwrap_or_default();
+    #[allow(clippy::disallowed_methods)] // The edge of the program.
+    let now = jiff::Timestamp::now();
+    let (conditions, transitions) = merge(&before.conditions, &[ready], pool.metadata.generation, now);
+    let after = RunnerPoolStatus {
+        observed_generation: pool.metadata.generation,
+        replicas: replicas.0,
+        ready_replicas: replicas.1,
+        selector: Some(objects::selector(pool)),
+        conditions,
+    };
+    if after != before {
+        apply::status(context, pool, &after).await?;
+        for news in transitions {
+            context.event(pool, news.status == "True", &news.reason, &news.message).await;
+        }
+    }
+    Ok(Action::await_change())
+}

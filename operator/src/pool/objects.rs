@@ -1,0 +1,145 @@
+//! What a pool consists of. Pure.
+
+use crate::{metered::Error, options::Options};
+use drmwatch_api::RunnerPool;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::ServiceAccount,
+    policy::v1::PodDisruptionBudget,
+    rbac::v1::{Role, RoleBinding},
+};
+use kube::{Resource, ResourceExt};
+use serde_json::{Value, json};
+
+/// Label of everything that belongs to a pool.
+pub const POOL_LABEL: &str = "drmwatch.io/pool";
+const PORT: u16 = 9464;
+
+/// The objects of a pool.
+#[derive(serde::Serialize)]
+pub struct Objects {
+    pub account: ServiceAccount,
+    pub role: Role,
+    pub binding: RoleBinding,
+    pub budget: PodDisruptionBudget,
+    pub deployment: Deployment,
+}
+
+/// Name of them all.
+pub fn name(pool: &RunnerPool) -> String {
+    format!("drmwatch-runner-{}", pool.name_any())
+}
+
+/// Label selector of the runners.
+pub fn selector(pool: &RunnerPool) -> String {
+    format!("app.kubernetes.io/name=drmwatch-runner,{POOL_LABEL}={}", pool.name_any())
+}
+
+/// Security context of a container at Pod Security level `restricted`.
+pub fn restricted() -> Value {
+    json!({
+        "allowPrivilegeEscalation": false,
+        "readOnlyRootFilesystem": true,
+        "capabilities": { "drop": ["ALL"] },
+    })
+}
+
+/// Builds them.
+pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
+    let (name, spec) = (name(pool), &pool.spec);
+    let labels = json!({
+        "app.kubernetes.io/name": "drmwatch-runner",
+        "app.kubernetes.io/managed-by": "drmwatch-operator",
+        POOL_LABEL: pool.name_any(),
+    });
+    let metadata = json!({
+        "name": name,
+        "namespace": pool.namespace().unwrap_or_default(),
+        "labels": labels,
+        "ownerReferences": [pool.controller_owner_ref(&())],
+    });
+    let matches = json!({ "matchLabels": { "app.kubernetes.io/name": "drmwatch-runner", POOL_LABEL: pool.name_any() } });
+    let probe = |path: &str| json!({ "httpGet": { "path": path, "port": "metrics" }, "periodSeconds": 5, "failureThreshold": 3 });
+    let resources = spec.resources.as_ref().map(serde_json::to_value).transpose()?;
+    let container = json!({
+        "name": "runner",
+        "image": options.runner_image,
+        "imagePullPolicy": options.runner_pull_policy,
+        "env": [
+            { "name": "DRMWATCH_POOL", "value": pool.name_any() },
+            { "name": "DRMWATCH_NAMESPACE", "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.namespace" } } },
+            { "name": "DRMWATCH_IDENTITY", "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.name" } } },
+            { "name": "DRMWATCH_SHARDS", "value": spec.shards.to_string() },
+            { "name": "DRMWATCH_REGION", "value": options.region },
+            { "name": "DRMWATCH_LISTEN", "value": format!("0.0.0.0:{PORT}") },
+            { "name": "DRMWATCH_LOG_JSON", "value": "true" },
+        ],
+        "ports": [{ "name": "metrics", "containerPort": PORT, "protocol": "TCP" }],
+        "livenessProbe": probe("/healthz"),
+        "readinessProbe": probe("/readyz"),
+        "resources": resources.unwrap_or_else(|| json!({ "requests": { "cpu": "50m", "memory": "64Mi" }, "limits": { "memory": "512Mi" } })),
+        "securityContext": restricted(),
+    });
+    let deployment = json!({
+        "metadata": metadata,
+        "spec": {
+            "replicas": spec.replicas,
+            "selector": matches,
+            // A runner that leaves hands over before its successor is there: plans keep running.
+            "strategy": { "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 0, "maxSurge": 1 } },
+            "template": {
+                "metadata": { "labels": labels },
+                "spec": {
+                    "serviceAccountName": name,
+                    "terminationGracePeriodSeconds": 45,
+                    "nodeSelector": spec.node_selector,
+                    "tolerations": spec.tolerations,
+                    "topologySpreadConstraints": [{
+                        "maxSkew": 1, "topologyKey": "kubernetes.io/hostname",
+                        "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": matches,
+                    }],
+                    "securityContext": {
+                        "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532,
+                        "seccompProfile": { "type": "RuntimeDefault" },
+                    },
+                    "containers": [container],
+                },
+            },
+        },
+    });
+    let rules = json!([
+        { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"] },
+        { "apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "patch"] },
+        { "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "list", "create", "update", "patch", "delete"] },
+    ]);
+    let subject = json!({ "kind": "ServiceAccount", "name": name, "namespace": pool.namespace().unwrap_or_default() });
+    Ok(Objects {
+        account: serde_json::from_value(json!({ "metadata": metadata }))?,
+        role: serde_json::from_value(json!({ "metadata": metadata, "rules": rules }))?,
+        binding: serde_json::from_value(json!({
+            "metadata": metadata,
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name },
+            "subjects": [subject],
+        }))?,
+        budget: serde_json::from_value(json!({ "metadata": metadata, "spec": { "maxUnavailable": 1, "selector": matches } }))?,
+        deployment: serde_json::from_value(deployment)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[test]
+    fn the_objects_of_a_pool_are_these() {
+        let pool: RunnerPool = serde_json::from_value(json!({
+            "apiVersion": "drmwatch.io/v1alpha1", "kind": "RunnerPool",
+            "metadata": { "name": "default", "namespace": "drmwatch-runners", "uid": "u-1" },
+            "spec": { "replicas": 3, "shards": 8 },
+        }))
+        .unwrap();
+        let options = Options::parse_from(["operator", "--region", "eu", "--runner-image", "runner:1"]);
+        insta::assert_yaml_snapshot!(build(&pool, &options).unwrap());
+    }
+}

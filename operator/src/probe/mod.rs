@@ -1,0 +1,176 @@
+//! DrmProbes: plans, CronJobs, conditions.
+
+mod cron_job;
+mod dereference;
+mod job_outcome;
+mod plan_secret;
+mod status;
+mod verdict_map;
+
+use crate::{
+    apply,
+    context::{Context, MANAGER},
+    metered::{Error, metered, retry},
+};
+use dereference::Found;
+use drmwatch_api::{DrmProbe, Execution, MonitoredTenant, PlanRef, RunnerPool};
+use drmwatch_metrics::{Owner, PROBE_INFO};
+use drmwatch_plan::{Plan, ProbeId, compile};
+use futures::StreamExt;
+use k8s_openapi::api::{
+    batch::v1::CronJob,
+    core::v1::{ConfigMap, Pod, Secret},
+};
+use kube::{
+    Api, ResourceExt,
+    api::{PartialObjectMeta, Patch, PatchParams},
+    runtime::{
+        Controller,
+        controller::{Action, Config},
+        reflector::{ObjectRef, Store},
+        watcher,
+    },
+};
+use serde_json::json;
+use status::Readiness;
+use std::{sync::Arc, time::Duration};
+
+/// Holds a probe back until its plan, which lies in another namespace, has gone.
+const FINALIZER: &str = "drmwatch.io/plan";
+
+/// Reconciles probes for as long as it is let.
+pub async fn run(context: Arc<Context>) {
+    let client = || context.client.clone();
+    let watched = || watcher::Config::default().timeout(200);
+    let controller = Controller::new(Api::<DrmProbe>::all(client()), watched());
+    let store = controller.store();
+    // Values are read only by the reconcile that needs them: the watch carries metadata alone. Plans are
+    // Secrets too, but ours.
+    let secrets = || Api::<PartialObjectMeta<Secret>>::all(client());
+    let (tenants, pools) = (store.clone(), store.clone());
+    let (users, folded, ran) = (context.clone(), context.clone(), context.clone());
+    controller
+        .watches(Api::<MonitoredTenant>::all(client()), watched(), move |tenant| {
+            let (name, namespace) = (tenant.name_any(), tenant.namespace());
+            of(&tenants, move |p| p.namespace() == namespace && p.spec.tenant_ref.name == name)
+        })
+        .watches(Api::<RunnerPool>::all(client()), watched(), move |_| of(&pools, |_| true))
+        .watches(secrets(), watched().labels("!drmwatch.io/pool"), move |secret| {
+            users.users(&secret.namespace().unwrap_or_default(), &secret.name_any())
+        })
+        .watches(secrets(), watched().labels("drmwatch.io/probe-uid"), |plan| plan_secret::probe_of(&plan))
+        .watches(Api::<CronJob>::all(client()), watched().labels("drmwatch.io/probe-uid"), |job| plan_secret::probe_of(&job))
+        .watches(Api::<ConfigMap>::all(client()), watched().labels("drmwatch.io/verdicts=true"), move |map| {
+            verdict_map::fold(&folded, &map)
+        })
+        .watches(Api::<Pod>::all(client()), watched().labels(cron_job::POD_LABEL), move |pod| job_outcome::fold(&ran, &pod))
+        .with_config(Config::default().concurrency(16).debounce(Duration::from_millis(100)))
+        .run(|probe, context| async move { metered("DrmProbe", &context, reconcile(&probe, &context)).await }, retry, context.clone())
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+fn of(store: &Store<DrmProbe>, wanted: impl Fn(&DrmProbe) -> bool) -> Vec<ObjectRef<DrmProbe>> {
+    store.state().iter().filter(|p| wanted(p)).map(|p| ObjectRef::from_obj(p.as_ref())).collect()
+}
+
+async fn reconcile(probe: &DrmProbe, context: &Context) -> Result<Action, Error> {
+    if probe.metadata.deletion_timestamp.is_some() {
+        return finalize(probe, context).await;
+    }
+    if !probe.finalizers().iter().any(|f| f == FINALIZER) {
+        finalizers(probe, context, true).await?;
+    }
+    let found = dereference::dereference(probe, context).await?;
+    let readiness = match &found {
+        Err(missing) => Readiness::from(missing),
+        Ok(found) => match compile(&found.tenant, probe, &context.options.region, &found.pool.spec.egress) {
+            Err(problems) => Readiness::Invalid(problems),
+            Ok(plan) => deliver(probe, context, found, plan).await?,
+        },
+    };
+    if readiness.stops() {
+        withdraw(probe, context, None).await?;
+    }
+    expected(probe, context, &readiness);
+    status::write(probe, context, &readiness).await?;
+    Ok(Action::await_change())
+}
+
+/// Hands a plan over to its pool, or takes it back where it must not run.
+async fn deliver(probe: &DrmProbe, context: &Context, found: &Found, plan: Plan) -> Result<Readiness, Error> {
+    let regions = if probe.spec.regions.is_empty() { &found.tenant.spec.defaults.regions } else { &probe.spec.regions };
+    if !regions.is_empty() && !regions.contains(&context.options.region) {
+        return Ok(Readiness::OtherRegion);
+    }
+    let secrets = match dereference::secrets(&plan, context).await? {
+        Ok(secrets) => secrets,
+        Err(missing) => return Ok(Readiness::from(&missing)),
+    };
+    let secret = plan_secret::build(&plan, &secrets, &found.pool)?;
+    let at = PlanRef { namespace: found.pool.namespace().unwrap_or_default(), name: secret.name_any() };
+    withdraw(probe, context, Some(&at)).await?;
+    apply::apply(context, &secret).await?;
+    match plan.execution {
+        Execution::Job => apply::apply(context, &cron_job::build(&plan, probe, &found.pool, &context.options)?).await?,
+        Execution::Resident => apply::delete_if_present::<CronJob>(context, &at.namespace, &at.name).await?,
+    }
+    Ok(Readiness::Delivered { at, suspended: plan.suspend, plan: Box::new(plan) })
+}
+
+/// Deletes the plan, unless it is where it should be.
+async fn withdraw(probe: &DrmProbe, context: &Context, keep: Option<&PlanRef>) -> Result<(), Error> {
+    let Some(at) = probe.status.as_ref().and_then(|s| s.plan_ref.as_ref()).filter(|at| Some(*at) != keep) else {
+        return Ok(());
+    };
+    apply::delete::<CronJob>(context, &at.namespace, &at.name).await?;
+    apply::delete::<Secret>(context, &at.namespace, &at.name).await
+}
+
+/// Exports the probe as expected, or no longer.
+fn expected(probe: &DrmProbe, context: &Context, readiness: &Readiness) {
+    let owner = Owner::probe(&id(probe), &context.options.region);
+    context.metrics.clear(&PROBE_INFO, &owner);
+    if let Readiness::Delivered { plan, suspended: false, .. } = readiness {
+        let execution = format!("{:?}", plan.execution);
+        context.metrics.set(&PROBE_INFO, &owner, &[&execution], f64::from(plan.interval_seconds.unwrap_or_default()));
+    }
+}
+
+fn id(probe: &DrmProbe) -> ProbeId {
+    ProbeId {
+        namespace: probe.namespace().unwrap_or_default(),
+        tenant: probe.spec.tenant_ref.name.clone(),
+        probe: probe.name_any(),
+    }
+}
+
+async fn finalize(probe: &DrmProbe, context: &Context) -> Result<Action, Error> {
+    withdraw(probe, context, None).await?;
+    // The plan may have been written and its place not yet noted.
+    let (namespace, name) = dereference::default_place(probe, context);
+    apply::delete_if_present::<CronJob>(context, &namespace, &name).await?;
+    apply::delete_if_present::<Secret>(context, &namespace, &name).await?;
+    context.metrics.forget(&Owner::probe(&id(probe), &context.options.region));
+    context.forget(&probe.namespace().unwrap_or_default(), &probe.name_any(), &probe.uid().unwrap_or_default());
+    if probe.finalizers().iter().any(|f| f == FINALIZER) {
+        finalizers(probe, context, false).await?;
+    }
+    Ok(Action::await_change())
+}
+
+/// Adds or removes ours. Metadata alone is patched, so that no field of the spec becomes ours.
+async fn finalizers(probe: &DrmProbe, context: &Context, present: bool) -> Result<(), Error> {
+    let api: Api<DrmProbe> = Api::namespaced(context.client.clone(), &probe.namespace().unwrap_or_default());
+    let mut list: Vec<&str> = probe.finalizers().iter().map(String::as_str).filter(|f| *f != FINALIZER).collect();
+    if present {
+        list.push(FINALIZER);
+    }
+    let patch = json!({ "metadata": { "finalizers": list, "resourceVersion": probe.resource_version() } });
+    apply::count::<DrmProbe>(context);
+    let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    match api.patch_metadata(&probe.name_any(), &params, &Patch::Merge(&patch)).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => Ok(other.map(drop)?),
+    }
+}

@@ -1,0 +1,88 @@
+//! The resident runner in a cluster: plans from Secrets, shards by Lease, verdicts to ConfigMaps. The
+//! only room of the runner that talks to Kubernetes, and only within the pool's own namespace.
+
+mod plans;
+mod shards;
+mod verdicts;
+
+use crate::{asked_to_stop, options::Options, scheduler::Scheduler, sink::Sink};
+use drmwatch_metrics::{Metrics, Owner, RUNNER_INFO, RUNNER_SHARDS};
+use drmwatch_probe::Engine;
+use kube::Client;
+use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
+use tokio::{sync::Mutex, task::JoinHandle, time::sleep};
+use tracing::{info, warn};
+
+/// How often Leases are renewed and looked at.
+const RENEW: Duration = Duration::from_secs(2);
+/// How long a stop waits for what runs; below the pod's termination grace period.
+const GRACE: Duration = Duration::from_secs(35);
+
+/// Label of the pool that an object belongs to.
+pub const POOL_LABEL: &str = "drmwatch.io/pool";
+/// Label of the shard that a plan belongs to.
+pub const SHARD_LABEL: &str = "drmwatch.io/shard";
+
+/// Works for a pool until it is asked to stop.
+pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(), Box<dyn Error>> {
+    let client = Client::try_default().await?;
+    let metrics = Metrics::default();
+    let program = Owner::program();
+    metrics.set(&RUNNER_INFO, &program, &[env!("CARGO_PKG_VERSION"), &options.region, pool], 1.0);
+    metrics.set(&RUNNER_SHARDS, &program, &[], 0.0);
+    let (sink, transitions) = Sink::new(metrics.clone());
+    let scheduler = Arc::new(Mutex::new(Scheduler::new(engine, sink)));
+    let ready = drmwatch_metrics::Ready::default();
+    let address = drmwatch_metrics::serve(options.listen, metrics.clone(), ready.clone()).await?;
+    info!(pool, namespace = options.namespace, metrics = %address, "resident");
+    let shard_of = { let shards = options.shards; move |uid: &str| drmwatch_plan::shard_of(uid, shards) };
+    let writer = verdicts::Writer::new(client.clone(), &options.namespace, pool);
+    let writer = tokio::spawn(writer.run(transitions, shard_of));
+    let mut keeper = shards::Keeper::new(client.clone(), &options.namespace, pool, &options.identity, options.shards);
+    let mut held: BTreeMap<u32, JoinHandle<()>> = BTreeMap::new();
+    let stop = asked_to_stop();
+    tokio::pin!(stop);
+    loop {
+        match keeper.tick().await {
+            Ok(change) => {
+                for shard in change.gained {
+                    info!(shard, "took the shard");
+                    let source = plans::Source::new(client.clone(), &options.namespace, pool, shard);
+                    held.insert(shard, tokio::spawn(source.run(scheduler.clone())));
+                }
+                for shard in change.lost {
+                    info!(shard, "gave the shard up");
+                    if let Some(watch) = held.remove(&shard) {
+                        watch.abort();
+                        let _ = watch.await;
+                    }
+                    let mut scheduler = scheduler.lock().await;
+                    for uid in scheduler.uids().iter().filter(|uid| shard_of(uid) == shard) {
+                        scheduler.remove(uid, false);
+                    }
+                }
+                ready.set(true);
+                metrics.set(&RUNNER_SHARDS, &program, &[], held.len() as f64);
+            }
+            // Without the API server this runner keeps what it has: a slot may run twice, it is never
+            // silently skipped.
+            Err(error) => warn!(error = &error as &dyn Error, "the API server does not answer; what runs goes on"),
+        }
+        tokio::select! {
+            () = &mut stop => break,
+            () = sleep(RENEW) => {}
+        }
+    }
+    ready.set(false);
+    for watch in held.values() {
+        watch.abort();
+    }
+    scheduler.lock().await.shut_down(GRACE).await;
+    if let Err(error) = keeper.leave().await {
+        warn!(error = &error as &dyn Error, "the Leases could not be given back; they will run out");
+    }
+    // The scheduler holds the sender of transitions: with it the writer ends, once all is written.
+    drop(scheduler);
+    let _ = tokio::time::timeout(Duration::from_secs(3), writer).await;
+    Ok(())
+}

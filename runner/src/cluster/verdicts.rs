@@ -1,0 +1,94 @@
+//! The status writer: transitions to one ConfigMap for each shard, in the pool's own namespace, from
+//! where the operator folds them into the probes' status. So a runner, which talks to hostile networks,
+//! needs no right on any tenant's object.
+
+use super::POOL_LABEL;
+use crate::sink::Transition;
+use drmwatch_plan::VerdictRecord;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Client, Error,
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Duration};
+use tokio::{sync::mpsc, time::sleep};
+use tracing::warn;
+
+/// How long to wait before the next try when the API server is away.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Writes transitions.
+pub struct Writer {
+    api: Api<ConfigMap>,
+    pool: String,
+    /// What is still to be written: the latest of each probe, so that it is bounded by their number.
+    pending: BTreeMap<String, Option<VerdictRecord>>,
+}
+
+impl Writer {
+    /// A writer for a pool.
+    pub fn new(client: Client, namespace: &str, pool: &str) -> Writer {
+        Writer { api: Api::namespaced(client, namespace), pool: pool.to_owned(), pending: BTreeMap::new() }
+    }
+
+    /// Writes until there is nothing more to come and nothing left.
+    pub async fn run(mut self, mut transitions: mpsc::UnboundedReceiver<Transition>, shard_of: impl Fn(&str) -> u32) {
+        let mut open = true;
+        while open || !self.pending.is_empty() {
+            if self.pending.is_empty() {
+                match transitions.recv().await {
+                    Some((uid, record)) => drop(self.pending.insert(uid, record)),
+                    None => open = false,
+                }
+            }
+            while let Ok((uid, record)) = transitions.try_recv() {
+                self.pending.insert(uid, record);
+            }
+            let mut shards: BTreeMap<u32, BTreeMap<String, Value>> = BTreeMap::new();
+            for (uid, record) in &self.pending {
+                let text = record.as_ref().map_or(Value::Null, |r| json!(serde_json::to_string(r).unwrap_or_default()));
+                shards.entry(shard_of(uid)).or_default().insert(key(uid), text);
+            }
+            let mut failed = false;
+            for (shard, entries) in shards {
+                match self.write(shard, &entries).await {
+                    Ok(()) => self.pending.retain(|uid, _| shard_of(uid) != shard),
+                    Err(error) => {
+                        warn!(shard, error = &error as &dyn std::error::Error, "verdicts can't be written; will try again");
+                        failed = true;
+                    }
+                }
+            }
+            if failed {
+                sleep(RETRY).await;
+            }
+        }
+    }
+
+    async fn write(&self, shard: u32, entries: &BTreeMap<String, Value>) -> Result<(), Error> {
+        let name = format!("{}-verdicts-{shard}", self.pool);
+        let patch = Patch::Merge(json!({ "data": entries }));
+        match self.api.patch(&name, &PatchParams::default(), &patch).await {
+            Err(Error::Api(status)) if status.code == 404 => {}
+            other => return other.map(drop),
+        }
+        if entries.values().all(Value::is_null) {
+            return Ok(());
+        }
+        let labels = [(POOL_LABEL, self.pool.as_str()), ("drmwatch.io/verdicts", "true")];
+        let metadata = ObjectMeta {
+            name: Some(name),
+            labels: Some(labels.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()),
+            ..ObjectMeta::default()
+        };
+        let data = entries.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect();
+        let map = ConfigMap { metadata, data: Some(data), ..ConfigMap::default() };
+        self.api.create(&PostParams::default(), &map).await.map(drop)
+    }
+}
+
+/// ConfigMap keys allow letters, digits, `-`, `_` and `.`; a UID has no others.
+fn key(uid: &str) -> String {
+    uid.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
+}

@@ -1,0 +1,109 @@
+//! `--once`: a mounted plan, one run, an exit code.
+
+use crate::OUR_ERROR;
+use drmwatch_plan::{CREDENTIAL_PREFIX, Outcome, PLAN_KEY, Plan, Secrets, Verdict};
+use drmwatch_probe::{Engine, Prepared, ProbeState};
+use std::{fs, io, path::Path, process::ExitCode};
+use tracing::error;
+
+/// The kubelet keeps this much of a termination message.
+const MAX_MESSAGE: usize = 4096;
+
+/// Runs the plan in `folder`, prints its outcome, and writes it where the kubelet looks.
+pub async fn run(folder: &Path, termination_log: Option<&Path>, engine: &Engine) -> ExitCode {
+    let (plan, secrets) = match read(folder) {
+        Ok(read) => read,
+        Err(error) => {
+            error!(folder = %folder.display(), %error, "the plan can't be read");
+            return ExitCode::from(OUR_ERROR);
+        }
+    };
+    let prepared = match Prepared::new(plan, secrets, engine.resolver()) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            error!(%error, "the plan can't be used");
+            return ExitCode::from(OUR_ERROR);
+        }
+    };
+    let outcome = engine.run(&prepared, &mut ProbeState::default()).await;
+    println!("{}", serde_json::to_string(&outcome).unwrap_or_default());
+    if let Some(path) = termination_log
+        && let Err(error) = fs::write(path, message(outcome.clone()))
+    {
+        error!(path = %path.display(), %error, "the termination message can't be written");
+        return ExitCode::from(OUR_ERROR);
+    }
+    ExitCode::from(match outcome.verdict {
+        Verdict::Pass => 0,
+        Verdict::Fail(_) => 1,
+        Verdict::Inconclusive(_) => 2,
+    })
+}
+
+fn read(folder: &Path) -> io::Result<(Plan, Secrets)> {
+    let plan = serde_json::from_slice(&fs::read(folder.join(PLAN_KEY))?)?;
+    let mut secrets = Secrets::default();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if let Some(name) = entry.file_name().to_str().and_then(|n| n.strip_prefix(CREDENTIAL_PREFIX)) {
+            secrets.insert(name, fs::read_to_string(entry.path())?);
+        }
+    }
+    Ok((plan, secrets))
+}
+
+/// The outcome as a termination message: whole if it fits, else without what it can spare.
+fn message(mut outcome: Outcome) -> String {
+    let text = |outcome: &Outcome| serde_json::to_string(outcome).unwrap_or_default();
+    let whole = text(&outcome);
+    if whole.len() <= MAX_MESSAGE {
+        return whole;
+    }
+    // The certificate to expire first is worth keeping of the requests; the rest is in the log.
+    for step in &mut outcome.steps {
+        let expiry = step.hops.iter().filter_map(|h| h.certificate_not_after).min();
+        let bytes = step.hops.iter().map(|h| h.bytes).sum();
+        step.hops = vec![drmwatch_plan::Hop { certificate_not_after: expiry, bytes, ..Default::default() }];
+        step.message.clear();
+    }
+    let short = text(&outcome);
+    if short.len() <= MAX_MESSAGE {
+        return short;
+    }
+    outcome.steps.clear();
+    outcome.message = outcome.message.chars().take(512).collect();
+    text(&outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use drmwatch_plan::{Hop, Reason, StepOutcome};
+
+    #[test]
+    fn a_termination_message_always_fits_and_keeps_the_verdict() {
+        for hops in [1, 20, 4000] {
+            let step = StepOutcome {
+                name: "s".into(),
+                kind: "http".into(),
+                verdict: Verdict::Fail(Reason::Timeout),
+                message: "m".repeat(hops),
+                duration_seconds: 1.0,
+                hops: vec![Hop { host: "h".repeat(50), ..Hop::default() }; hops],
+                facts: Default::default(),
+            };
+            let outcome = Outcome {
+                verdict: Verdict::Fail(Reason::Timeout),
+                step: Some("s".into()),
+                message: "m".repeat(hops * 2),
+                started_at: jiff::Timestamp::UNIX_EPOCH,
+                duration_seconds: 1.0,
+                steps: vec![step; 10],
+            };
+            let text = message(outcome);
+            assert!(text.len() <= MAX_MESSAGE, "{}", text.len());
+            let back: Outcome = serde_json::from_str(&text).unwrap();
+            assert_eq!((back.verdict, back.step.as_deref()), (Verdict::Fail(Reason::Timeout), Some("s")));
+        }
+    }
+}

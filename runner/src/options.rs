@@ -1,0 +1,78 @@
+//! Command line.
+
+use clap::Parser;
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Runs probes of DRM and streaming services.
+///
+/// With a FOLDER: standalone, from the same YAML that a cluster takes (MonitoredTenant, DrmProbe,
+/// Secret), reloaded when it changes. With --pool: resident, in a cluster. With --once: one plan, whose
+/// verdict is the exit code (0 pass, 1 fail, 2 inconclusive, 3 error of the runner itself).
+#[derive(Parser, Debug)]
+#[command(name = "drmwatch-runner", version)]
+pub struct Options {
+    /// Folder of YAML to run without a cluster.
+    #[arg(required_unless_present_any = ["pool", "once", "check"], conflicts_with_all = ["pool", "once", "check"])]
+    folder: Option<PathBuf>,
+    /// Run the plan in this folder (a mounted plan Secret) once, print its outcome and exit.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["pool", "check"])]
+    once: Option<PathBuf>,
+    /// Check a folder of YAML, print every mistake with file, line and field, and exit.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "pool")]
+    check: Option<PathBuf>,
+    /// Work for this RunnerPool.
+    #[arg(long, env = "DRMWATCH_POOL")]
+    pool: Option<String>,
+    /// Namespace of the pool.
+    #[arg(long, env = "DRMWATCH_NAMESPACE", default_value = "drmwatch-runners")]
+    pub namespace: String,
+    /// Number of shards of the pool.
+    #[arg(long, env = "DRMWATCH_SHARDS", default_value_t = 16)]
+    pub shards: u32,
+    /// Name of this runner among those of its pool.
+    #[arg(long, env = "DRMWATCH_IDENTITY", default_value = "standalone")]
+    pub identity: String,
+    /// Region: a label of every series, and the filter of `regions`.
+    #[arg(long, env = "DRMWATCH_REGION", default_value = "local")]
+    pub region: String,
+    /// Address of /metrics, /healthz and /readyz.
+    #[arg(long, env = "DRMWATCH_LISTEN", default_value = "127.0.0.1:9464")]
+    pub listen: SocketAddr,
+    /// Special-purpose range that standalone probes may connect to, besides public addresses; may be
+    /// given more than once. In a cluster the RunnerPool says it.
+    #[arg(long = "allow-cidr", value_name = "CIDR")]
+    pub allow_cidrs: Vec<String>,
+    /// Show a live table of probes on the terminal.
+    #[arg(long)]
+    pub table: bool,
+    /// Where --once writes its outcome for the kubelet to find.
+    #[arg(long, value_name = "FILE")]
+    pub termination_log: Option<PathBuf>,
+    /// Log as JSON. DRMWATCH_LOG sets what is logged (default `info`).
+    #[arg(long, env = "DRMWATCH_LOG_JSON")]
+    pub log_json: bool,
+}
+
+/// What to do.
+pub enum Mode {
+    /// Check a folder.
+    Check(PathBuf),
+    /// Run a mounted plan once.
+    Once(PathBuf),
+    /// Run a folder.
+    Standalone(PathBuf),
+    /// Run the plans of a pool.
+    Resident(String),
+}
+
+impl Options {
+    /// What to do. clap has seen to it that exactly one is given.
+    pub fn mode(&self) -> Mode {
+        match (&self.check, &self.once, &self.pool, &self.folder) {
+            (Some(folder), ..) => Mode::Check(folder.clone()),
+            (_, Some(folder), ..) => Mode::Once(folder.clone()),
+            (_, _, Some(pool), _) => Mode::Resident(pool.clone()),
+            (_, _, _, folder) => Mode::Standalone(folder.clone().unwrap_or_default()),
+        }
+    }
+}

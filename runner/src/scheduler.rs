@@ -1,0 +1,183 @@
+//! When plans run: a task for each, and an account of every slot.
+//!
+//! Expected = finished + missed, once what runs has ended. A plan that is new here (created, changed, or
+//! taken over) runs its current slot at once: a slot may run twice, it is never silently skipped.
+
+use crate::sink::Sink;
+use drmwatch_metrics::*;
+use drmwatch_plan::{Plan, Secrets, Slots, phase};
+use drmwatch_probe::{Engine, Prepared, ProbeState};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tracing::{error, warn};
+
+/// Longest sleep between looks at the wall clock, so that a clock that is set is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+
+/// Runs plans.
+pub struct Scheduler {
+    engine: Arc<Engine>,
+    sink: Sink,
+    tasks: BTreeMap<String, Task>,
+    stopping: watch::Sender<bool>,
+    unusable: std::collections::BTreeSet<String>,
+}
+
+struct Task {
+    plan: Plan,
+    fingerprint: String,
+    stop: watch::Sender<bool>,
+    handle: JoinHandle<ProbeState>,
+}
+
+impl Scheduler {
+    /// A scheduler without plans.
+    pub fn new(engine: Arc<Engine>, sink: Sink) -> Scheduler {
+        Scheduler { engine, sink, tasks: BTreeMap::new(), stopping: watch::Sender::new(false), unusable: Default::default() }
+    }
+
+    /// UIDs of the plans that it runs.
+    pub fn uids(&self) -> Vec<String> {
+        self.tasks.keys().cloned().collect()
+    }
+
+    /// Takes a plan on, or the new state of one. `fingerprint` changes whenever plan or secrets do.
+    pub fn upsert(&mut self, plan: Plan, secrets: Secrets, fingerprint: String) {
+        if self.tasks.get(&plan.uid).is_some_and(|t| t.fingerprint == fingerprint) {
+            return;
+        }
+        if let Some(old) = self.tasks.remove(&plan.uid) {
+            let _ = old.stop.send(true);
+            // Identity or suspension may have changed: what the old plan said of itself is not kept.
+            if (old.plan.id != plan.id) || plan.suspend {
+                self.sink.forget(&old.plan, false);
+            }
+        }
+        self.unusable.remove(&plan.uid);
+        if plan.suspend || plan.interval_seconds.is_none() {
+            self.count();
+            return;
+        }
+        match Prepared::new(plan.clone(), secrets, self.engine.resolver()) {
+            Ok(prepared) => {
+                let (stop, stopped) = watch::channel(false);
+                let run = Run { engine: self.engine.clone(), sink: self.sink.clone(), prepared, stopped };
+                let handle = tokio::spawn(run.forever());
+                self.tasks.insert(plan.uid.clone(), Task { plan, fingerprint, stop, handle });
+            }
+            Err(error) => {
+                warn!(probe = %plan.id, %error, "the plan can't be used");
+                self.unusable.insert(plan.uid.clone());
+            }
+        }
+        self.count();
+    }
+
+    /// Gives a plan up. `gone`: it no longer exists; otherwise someone else has it now.
+    pub fn remove(&mut self, uid: &str, gone: bool) {
+        self.unusable.remove(uid);
+        if let Some(task) = self.tasks.remove(uid) {
+            let _ = task.stop.send(true);
+            self.sink.forget(&task.plan, gone);
+        }
+        self.count();
+    }
+
+    /// Stops all and waits, up to `grace`, for what runs to end.
+    pub async fn shut_down(&mut self, grace: Duration) {
+        let _ = self.stopping.send(true);
+        let tasks = std::mem::take(&mut self.tasks);
+        for task in tasks.values() {
+            let _ = task.stop.send(true);
+        }
+        let all = futures::future::join_all(tasks.into_values().map(|t| t.handle));
+        if tokio::time::timeout(grace, all).await.is_err() {
+            warn!("runs were still going on when the time to stop was over");
+        }
+    }
+
+    fn count(&self) {
+        let program = Owner::program();
+        self.sink.metrics.set(&RUNNER_PROBES, &program, &[], self.tasks.len() as f64);
+        self.sink.metrics.set(&RUNNER_UNUSABLE_PLANS, &program, &[], self.unusable.len() as f64);
+    }
+}
+
+struct Run {
+    engine: Arc<Engine>,
+    sink: Sink,
+    prepared: Prepared,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Run {
+    async fn forever(mut self) -> ProbeState {
+        let plan = self.prepared.plan().clone();
+        let interval = plan.interval_seconds.unwrap_or(60);
+        let slots = Slots::new(interval, phase(&plan.uid, &plan.region, interval));
+        let owner = Owner::probe(&plan.id, &plan.region);
+        let metrics = self.sink.metrics.clone();
+        for metric in [&SLOTS_EXPECTED, &SLOTS_STARTED, &SLOTS_FINISHED] {
+            metrics.add(metric, &owner, &[], 0);
+        }
+        for cause in ["late", "shutdown"] {
+            metrics.add(&SLOTS_MISSED, &owner, &[cause], 0);
+        }
+        let mut state = ProbeState::default();
+        // The slot before the current one is the last that is done with.
+        let mut done = slots.index(self.engine.now()) - 1;
+        loop {
+            let now = self.engine.now();
+            let current = slots.index(now);
+            if current < done {
+                // The clock was set back: go on from there instead of waiting until it has caught up.
+                done = current;
+            }
+            if current <= done {
+                let wait = slots.at(done + 1).duration_since(now);
+                let wait = Duration::try_from(wait).unwrap_or_default().min(LONGEST_SLEEP);
+                tokio::select! {
+                    () = sleep(wait) => continue,
+                    _ = self.stopped.wait_for(|stop| *stop) => return state,
+                }
+            }
+            metrics.add(&SLOTS_EXPECTED, &owner, &[], (current - done) as u64);
+            // Slots that passed while the one before them ran, or while the machine slept, are gone.
+            metrics.add(&SLOTS_MISSED, &owner, &["late"], (current - done - 1) as u64);
+            done = current;
+            let lag = now.duration_since(slots.at(current)).as_secs_f64();
+            if lag > f64::from(plan.starting_deadline_seconds) {
+                metrics.add(&SLOTS_MISSED, &owner, &["late"], 1);
+                continue;
+            }
+            metrics.observe(&SLOT_LAG, &Owner::program(), &[], lag);
+            metrics.add(&SLOTS_STARTED, &owner, &[], 1);
+            metrics.shift(&RUNNER_IN_FLIGHT, &Owner::program(), &[], 1.0);
+            let ran = tokio::spawn(Self::once(self.engine.clone(), self.prepared, state));
+            let back = ran.await;
+            metrics.shift(&RUNNER_IN_FLIGHT, &Owner::program(), &[], -1.0);
+            metrics.add(&SLOTS_FINISHED, &owner, &[], 1);
+            match back {
+                Ok((outcome, prepared, kept)) => {
+                    (self.prepared, state) = (prepared, kept);
+                    if !*self.stopped.borrow() {
+                        self.sink.outcome(&plan, &outcome);
+                    }
+                }
+                Err(error) => {
+                    // A panic is a bug of ours; the probe goes missing loudly, by its absent series.
+                    error!(probe = %plan.id, %error, "the engine broke; the probe stops");
+                    return ProbeState::default();
+                }
+            }
+            if *self.stopped.borrow() {
+                return state;
+            }
+        }
+    }
+
+    async fn once(engine: Arc<Engine>, prepared: Prepared, mut state: ProbeState) -> (drmwatch_plan::Outcome, Prepared, ProbeState) {
+        let outcome = engine.run(&prepared, &mut state).await;
+        (outcome, prepared, state)
+    }
+}

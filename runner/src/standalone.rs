@@ -1,0 +1,129 @@
+//! A folder of YAML, without a cluster.
+
+use crate::{asked_to_stop, folder::{self, Folder}, options::Options, scheduler::Scheduler, sink::Sink, table};
+use drmwatch_api::EgressPolicy;
+use drmwatch_metrics::{Metrics, Owner, PROBE_INFO, RUNNER_INFO};
+use drmwatch_plan::Plan;
+use drmwatch_probe::Engine;
+use std::{collections::{BTreeMap, BTreeSet}, error::Error, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
+use tracing::{error, info};
+
+/// How often the folder is looked at.
+const RELOAD: Duration = Duration::from_secs(1);
+/// How long a stop waits for what runs.
+const GRACE: Duration = Duration::from_secs(10);
+
+fn egress(options: &Options) -> EgressPolicy {
+    EgressPolicy { allow_cidrs: options.allow_cidrs.clone() }
+}
+
+/// `--check`: prints every mistake; succeeds if there is none.
+pub fn check(path: &Path, options: &Options) -> ExitCode {
+    match folder::read(path, &options.region, &egress(options)) {
+        Ok(folder) if folder.mistakes.is_empty() => {
+            println!("{} files, {} probes, no mistakes", folder.files, folder.plans.len());
+            ExitCode::SUCCESS
+        }
+        Ok(folder) => {
+            folder.mistakes.iter().for_each(|m| println!("{m}"));
+            println!("{} files, {} mistakes", folder.files, folder.mistakes.len());
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            println!("{}: {error}", path.display());
+            ExitCode::from(crate::OUR_ERROR)
+        }
+    }
+}
+
+/// Runs a folder until it is asked to stop. Files may change meanwhile; a file with a mistake leaves
+/// what runs as it is, and says so.
+pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<(), Box<dyn Error>> {
+    let metrics = Metrics::default();
+    metrics.set(&RUNNER_INFO, &Owner::program(), &[env!("CARGO_PKG_VERSION"), &options.region, "standalone"], 1.0);
+    let (sink, mut transitions) = Sink::new(metrics.clone());
+    // Nobody keeps a status here: transitions are in the log.
+    tokio::spawn(async move { while transitions.recv().await.is_some() {} });
+    let mut scheduler = Scheduler::new(engine, sink.clone());
+    let ready = drmwatch_metrics::Ready::default();
+    let first = folder::read(path, &options.region, &egress(options))?;
+    if first.plans.is_empty() && !first.mistakes.is_empty() {
+        first.mistakes.iter().for_each(|m| error!("{m}"));
+        return Err("no probe in the folder can run".into());
+    }
+    let address = drmwatch_metrics::serve(options.listen, metrics.clone(), ready.clone()).await?;
+    info!(metrics = %format!("http://{address}/metrics"), "standalone");
+    let mut known = BTreeMap::new();
+    let mut told = BTreeSet::new();
+    apply(first, &mut scheduler, &metrics, &mut known, &mut told);
+    ready.set(true);
+    let mut screen = options.table.then(table::Table::new);
+    let mut looked = Instant::now();
+    let stop = asked_to_stop();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            () = sleep(Duration::from_millis(250)) => {}
+        }
+        if looked.elapsed() >= RELOAD {
+            match folder::read(path, &options.region, &egress(options)) {
+                Ok(folder) => apply(folder, &mut scheduler, &metrics, &mut known, &mut told),
+                Err(error) => error!(folder = %path.display(), %error, "the folder can't be read; what runs goes on"),
+            }
+            looked = Instant::now();
+        }
+        if let Some(screen) = &mut screen {
+            screen.draw(&sink.rows(), &address);
+        }
+    }
+    ready.set(false);
+    scheduler.shut_down(GRACE).await;
+    Ok(())
+}
+
+/// Brings the scheduler to what the folder holds now.
+fn apply(
+    folder: Folder,
+    scheduler: &mut Scheduler,
+    metrics: &Metrics,
+    known: &mut BTreeMap<String, Plan>,
+    told: &mut BTreeSet<String>,
+) {
+    let mistakes: BTreeSet<String> = folder.mistakes.iter().map(ToString::to_string).collect();
+    mistakes.difference(told).for_each(|m| error!("{m}"));
+    let whole = mistakes.is_empty();
+    *told = mistakes;
+    let mut present = BTreeSet::new();
+    for (plan, secrets) in folder.plans {
+        present.insert(plan.uid.clone());
+        let fingerprint = fingerprint(&plan, &secrets);
+        if !plan.suspend {
+            let interval = f64::from(plan.interval_seconds.unwrap_or_default());
+            metrics.set(&PROBE_INFO, &Owner::probe(&plan.id, &plan.region), &["Resident"], interval);
+        }
+        known.insert(plan.uid.clone(), plan.clone());
+        scheduler.upsert(plan, secrets, fingerprint);
+    }
+    // A mistake must not silently stop a probe: only a folder without any says that one is gone.
+    if whole {
+        known.retain(|uid, plan| {
+            let keep = present.contains(uid);
+            if !keep {
+                metrics.forget(&Owner::probe(&plan.id, &plan.region));
+                scheduler.remove(uid, true);
+            }
+            keep
+        });
+    }
+}
+
+/// Changes whenever plan or secrets do.
+pub fn fingerprint(plan: &Plan, secrets: &drmwatch_plan::Secrets) -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_string(plan).unwrap_or_default().hash(&mut hasher);
+    secrets.values().for_each(|v| v.hash(&mut hasher));
+    format!("{:016x}", hasher.finish())
+}
