@@ -7,6 +7,7 @@
 mod apply;
 mod conditions;
 mod context;
+mod crds;
 mod metered;
 mod options;
 mod pool;
@@ -30,7 +31,8 @@ async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("DRMWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if options.log_json { logs.json().init() } else { logs.init() }
-    match run(options).await {
+    let result = if options.apply_crds { crds::apply().await } else { run(options).await };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(%error, "the operator can't go on");

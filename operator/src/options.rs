@@ -14,7 +14,7 @@ pub struct Options {
     #[arg(long, env = "DRMWATCH_IDENTITY", default_value = "drmwatch-operator")]
     pub identity: String,
     /// Region of this release: a label of every series, and the filter of `regions`.
-    #[arg(long, env = "DRMWATCH_REGION")]
+    #[arg(long, env = "DRMWATCH_REGION", default_value = "local")]
     pub region: String,
     /// Name of the pool for probes that name none.
     #[arg(long, env = "DRMWATCH_DEFAULT_POOL", default_value = "default")]
@@ -23,7 +23,7 @@ pub struct Options {
     #[arg(long, env = "DRMWATCH_DEFAULT_POOL_NAMESPACE", default_value = "drmwatch-runners")]
     pub default_pool_namespace: String,
     /// Image of the runners.
-    #[arg(long, env = "DRMWATCH_RUNNER_IMAGE")]
+    #[arg(long, env = "DRMWATCH_RUNNER_IMAGE", default_value = "localhost/drmwatch-runner:0.1.0")]
     pub runner_image: String,
     /// Pull policy of the runners' image.
     #[arg(long, env = "DRMWATCH_RUNNER_PULL_POLICY", default_value = "IfNotPresent")]
@@ -31,6 +31,9 @@ pub struct Options {
     /// Address of /metrics, /healthz and /readyz.
     #[arg(long, env = "DRMWATCH_LISTEN", default_value = "0.0.0.0:9465")]
     pub listen: SocketAddr,
+    /// Apply this version's CRDs to the cluster and exit.
+    #[arg(long)]
+    pub apply_crds: bool,
     /// Log as JSON. DRMWATCH_LOG sets what is logged (default `info`).
     #[arg(long, env = "DRMWATCH_LOG_JSON")]
     pub log_json: bool,

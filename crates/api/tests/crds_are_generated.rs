@@ -13,7 +13,7 @@ fn crds_and_the_charts_copy_are_what_the_types_say() {
             "# Generated from crates/api by `make generate`; do not edit.\n{}",
             serde_saphyr::to_string(&crd).unwrap()
         );
-        for folder in ["crds", "charts/drmwatch/files/crds"] {
+        for folder in ["crds", "charts/drmwatch/crds"] {
             let path = root().join(folder).join(file);
             if std::env::var_os("UPDATE").is_some() {
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
