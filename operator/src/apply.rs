@@ -20,8 +20,18 @@ use std::fmt::Debug;
 const APPLIED: &str = "drmwatch.io/applied";
 
 /// An object that the operator builds.
-pub trait Built: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Serialize + DeserializeOwned + Debug {}
-impl<K> Built for K where K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Serialize + DeserializeOwned + Debug {}
+pub trait Built:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Serialize + DeserializeOwned + Debug
+{
+}
+impl<K> Built for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Serialize
+        + DeserializeOwned
+        + Debug
+{
+}
 
 /// Makes an object what it should be. Writes only when it is not.
 pub async fn apply<K: Built>(context: &Context, object: &K) -> Result<(), Error> {
@@ -30,7 +40,11 @@ pub async fn apply<K: Built>(context: &Context, object: &K) -> Result<(), Error>
     let mut desired = serde_json::to_value(object)?;
     desired["apiVersion"] = K::api_version(&()).into();
     desired["kind"] = K::kind(&()).into();
-    let hash: String = Sha256::digest(desired.to_string()).iter().take(16).map(|b| format!("{b:02x}")).collect();
+    let hash: String = Sha256::digest(desired.to_string())
+        .iter()
+        .take(16)
+        .map(|b| format!("{b:02x}"))
+        .collect();
     desired["metadata"]["annotations"][APPLIED] = hash.into();
     let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);
     if let Some(live) = api.get_opt(&name).await?
@@ -39,7 +53,12 @@ pub async fn apply<K: Built>(context: &Context, object: &K) -> Result<(), Error>
         return Ok(());
     }
     count::<K>(context);
-    api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&desired)).await?;
+    api.patch(
+        &name,
+        &PatchParams::apply(MANAGER).force(),
+        &Patch::Apply(&desired),
+    )
+    .await?;
     Ok(())
 }
 
@@ -57,7 +76,11 @@ pub async fn delete<K: Built>(context: &Context, namespace: &str, name: &str) ->
 }
 
 /// Deletes an object if a look finds it: for what is hardly ever there.
-pub async fn delete_if_present<K: Built>(context: &Context, namespace: &str, name: &str) -> Result<(), Error> {
+pub async fn delete_if_present<K: Built>(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<(), Error> {
     let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
     match api.get_opt(name).await? {
         Some(_) => delete::<K>(context, namespace, name).await,
@@ -75,13 +98,20 @@ pub async fn status<K: Built>(context: &Context, object: &K, status: &impl Seria
         "status": status,
     });
     count::<K>(context);
-    api.patch_status(&object.name_any(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await?;
+    api.patch_status(
+        &object.name_any(),
+        &PatchParams::apply(MANAGER).force(),
+        &Patch::Apply(&patch),
+    )
+    .await?;
     Ok(())
 }
 
 /// Counts a write.
 pub fn count<K: Resource<DynamicType = ()>>(context: &Context) {
-    context.metrics.add(&WRITES, &Owner::program(), &[&K::kind(&())], 1);
+    context
+        .metrics
+        .add(&WRITES, &Owner::program(), &[&K::kind(&())], 1);
 }
 
 /// Whether a live object has everything that is desired; what the API server added does not matter.
@@ -90,7 +120,9 @@ fn contains(live: &Value, desired: &Value, top: bool) -> bool {
         (Value::Object(live), Value::Object(desired)) => desired.iter().all(|(key, wanted)| {
             // The typed object does not carry them.
             (top && (key == "apiVersion" || key == "kind"))
-                || live.get(key).map_or(empty(wanted), |found| contains(found, wanted, false))
+                || live
+                    .get(key)
+                    .map_or(empty(wanted), |found| contains(found, wanted, false))
         }),
         (Value::Array(live), Value::Array(desired)) => {
             live.len() == desired.len() && live.iter().zip(desired).all(|(l, d)| contains(l, d, false))
@@ -117,7 +149,8 @@ mod tests {
     #[test]
     fn what_the_api_server_adds_is_no_difference_and_drift_is() {
         let desired = json!({ "spec": { "replicas": 2, "list": [{ "name": "a" }], "none": {} } });
-        let live = json!({ "spec": { "replicas": 2, "list": [{ "name": "a", "default": 1 }], "added": true } });
+        let live =
+            json!({ "spec": { "replicas": 2, "list": [{ "name": "a", "default": 1 }], "added": true } });
         assert!(contains(&live, &desired, true));
         for drift in [
             json!({ "spec": { "replicas": 3, "list": [{ "name": "a" }] } }),

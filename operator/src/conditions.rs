@@ -14,13 +14,28 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    pub fn new(kind: &'static str, status: &'static str, reason: impl Into<String>, message: impl Into<String>) -> Wanted {
-        Wanted { kind, status, reason: reason.into(), message: message.into() }
+    pub fn new(
+        kind: &'static str,
+        status: &'static str,
+        reason: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Wanted {
+        Wanted {
+            kind,
+            status,
+            reason: reason.into(),
+            message: message.into(),
+        }
     }
 }
 
 /// The conditions to write, and the changes that people should hear of: those of status or reason.
-pub fn merge(before: &[Condition], wanted: &[Wanted], generation: Option<i64>, now: Timestamp) -> (Vec<Condition>, Vec<Wanted>) {
+pub fn merge(
+    before: &[Condition],
+    wanted: &[Wanted],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> (Vec<Condition>, Vec<Wanted>) {
     let mut transitions = Vec::new();
     let conditions = wanted
         .iter()
@@ -30,7 +45,9 @@ pub fn merge(before: &[Condition], wanted: &[Wanted], generation: Option<i64>, n
                 transitions.push(want.clone());
             }
             // "Since when" is about the status, by the conventions; the reason may change meanwhile.
-            let since = old.filter(|o| o.status == want.status).map_or(Time(now), |o| o.last_transition_time.clone());
+            let since = old
+                .filter(|o| o.status == want.status)
+                .map_or(Time(now), |o| o.last_transition_time.clone());
             Condition {
                 type_: want.kind.to_owned(),
                 status: want.status.to_owned(),

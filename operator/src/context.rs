@@ -38,15 +38,35 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Context {
     pub fn new(client: Client, metrics: Metrics, options: Options) -> Context {
-        let reporter = Reporter { controller: MANAGER.into(), instance: Some(options.identity.clone()) };
+        let reporter = Reporter {
+            controller: MANAGER.into(),
+            instance: Some(options.identity.clone()),
+        };
         let recorder = Recorder::new(client.clone(), reporter);
-        Context { client, metrics, options, recorder, secrets: Mutex::default(), verdicts: Mutex::default() }
+        Context {
+            client,
+            metrics,
+            options,
+            recorder,
+            secrets: Mutex::default(),
+            verdicts: Mutex::default(),
+        }
     }
 
     /// Tells people of a transition. An Event that can't be written stops nothing.
-    pub async fn event<K: Resource<DynamicType = ()>>(&self, object: &K, good: bool, reason: &str, message: &str) {
+    pub async fn event<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        good: bool,
+        reason: &str,
+        message: &str,
+    ) {
         let event = Event {
-            type_: if good { EventType::Normal } else { EventType::Warning },
+            type_: if good {
+                EventType::Normal
+            } else {
+                EventType::Warning
+            },
             reason: reason.to_owned(),
             note: Some(message.chars().take(1000).collect()),
             action: "Reconcile".to_owned(),
@@ -66,7 +86,10 @@ impl Context {
             }
         }
         for secret in secrets {
-            index.entry((namespace.to_owned(), secret)).or_default().insert(probe.to_owned());
+            index
+                .entry((namespace.to_owned(), secret))
+                .or_default()
+                .insert(probe.to_owned());
         }
         index.retain(|_, probes| !probes.is_empty());
     }
@@ -75,12 +98,18 @@ impl Context {
     pub fn users(&self, namespace: &str, secret: &str) -> Vec<ObjectRef<DrmProbe>> {
         let index = lock(&self.secrets);
         let probes = index.get(&(namespace.to_owned(), secret.to_owned()));
-        probes.into_iter().flatten().map(|probe| ObjectRef::new(probe).within(namespace)).collect()
+        probes
+            .into_iter()
+            .flatten()
+            .map(|probe| ObjectRef::new(probe).within(namespace))
+            .collect()
     }
 
     /// Takes a verdict in; says whether it is news.
     pub fn verdict(&self, uid: &str, record: VerdictRecord) -> bool {
-        lock(&self.verdicts).insert(uid.to_owned(), record.clone()).is_none_or(|old| old != record)
+        lock(&self.verdicts)
+            .insert(uid.to_owned(), record.clone())
+            .is_none_or(|old| old != record)
     }
 
     /// The last verdict of a probe.

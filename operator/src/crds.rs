@@ -14,7 +14,8 @@ pub async fn apply() -> Result<(), Box<dyn Error>> {
     let api: Api<CustomResourceDefinition> = Api::all(Client::try_default().await?);
     for (_, crd) in drmwatch_api::crds() {
         let name = crd["metadata"]["name"].as_str().unwrap_or_default();
-        api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&crd)).await?;
+        api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&crd))
+            .await?;
         info!(name, "applied");
     }
     Ok(())

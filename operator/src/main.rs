@@ -29,9 +29,19 @@ async fn main() -> ExitCode {
     let options = Options::parse();
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let filter = EnvFilter::try_from_env("DRMWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if options.log_json { logs.json().init() } else { logs.init() }
-    let result = if options.apply_crds { crds::apply().await } else { run(options).await };
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if options.log_json {
+        logs.json().init()
+    } else {
+        logs.init()
+    }
+    let result = if options.apply_crds {
+        crds::apply().await
+    } else {
+        run(options).await
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -68,7 +78,11 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     metrics.set(&LEADER, &Owner::program(), &[], 1.0);
     let context = Arc::new(Context::new(client, metrics, options));
     let controllers = async {
-        tokio::join!(tenant::run(context.clone()), probe::run(context.clone()), pool::run(context.clone()));
+        tokio::join!(
+            tenant::run(context.clone()),
+            probe::run(context.clone()),
+            pool::run(context.clone())
+        );
     };
     let outcome = tokio::select! {
         () = controllers => Err("the controllers ended".into()),

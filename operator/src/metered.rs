@@ -37,14 +37,29 @@ where
 {
     let program = Owner::program();
     let started = Instant::now();
-    context.metrics.shift(&RECONCILES_IN_FLIGHT, &program, &[kind], 1.0);
+    context
+        .metrics
+        .shift(&RECONCILES_IN_FLIGHT, &program, &[kind], 1.0);
     let result = reconcile.await;
-    context.metrics.shift(&RECONCILES_IN_FLIGHT, &program, &[kind], -1.0);
+    context
+        .metrics
+        .shift(&RECONCILES_IN_FLIGHT, &program, &[kind], -1.0);
     context.metrics.add(&RECONCILES, &program, &[kind], 1);
-    context.metrics.observe(&RECONCILE_DURATION, &program, &[kind], started.elapsed().as_secs_f64());
+    context.metrics.observe(
+        &RECONCILE_DURATION,
+        &program,
+        &[kind],
+        started.elapsed().as_secs_f64(),
+    );
     if let Err(error) = &result {
-        context.metrics.add(&RECONCILE_ERRORS, &program, &[kind, error.cause()], 1);
-        tracing::warn!(kind, error = error as &dyn std::error::Error, "a reconcile broke; will try again");
+        context
+            .metrics
+            .add(&RECONCILE_ERRORS, &program, &[kind, error.cause()], 1);
+        tracing::warn!(
+            kind,
+            error = error as &dyn std::error::Error,
+            "a reconcile broke; will try again"
+        );
     }
     result
 }

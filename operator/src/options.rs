@@ -20,10 +20,18 @@ pub struct Options {
     #[arg(long, env = "DRMWATCH_DEFAULT_POOL", default_value = "default")]
     pub default_pool: String,
     /// Namespace of that pool.
-    #[arg(long, env = "DRMWATCH_DEFAULT_POOL_NAMESPACE", default_value = "drmwatch-runners")]
+    #[arg(
+        long,
+        env = "DRMWATCH_DEFAULT_POOL_NAMESPACE",
+        default_value = "drmwatch-runners"
+    )]
     pub default_pool_namespace: String,
     /// Image of the runners.
-    #[arg(long, env = "DRMWATCH_RUNNER_IMAGE", default_value = "localhost/drmwatch-runner:0.1.0")]
+    #[arg(
+        long,
+        env = "DRMWATCH_RUNNER_IMAGE",
+        default_value = "localhost/drmwatch-runner:0.1.0"
+    )]
     pub runner_image: String,
     /// Pull policy of the runners' image.
     #[arg(long, env = "DRMWATCH_RUNNER_PULL_POLICY", default_value = "IfNotPresent")]

@@ -5,7 +5,11 @@ use drmwatch_plan::{Plan, Problem, Secrets, check_pool, check_tenant, compile, d
 use granit_parser::{Event, Parser};
 use k8s_openapi::api::core::v1::Secret;
 use serde::{Deserialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, fs, io, path::{Path, PathBuf}};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 /// One mistake in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,11 +63,18 @@ impl Source {
                 (None, None) => break self.lines.get("").copied().unwrap_or(1),
             }
         };
-        Mistake { file: self.file.clone(), line, message: problem.to_string() }
+        Mistake {
+            file: self.file.clone(),
+            line,
+            message: problem.to_string(),
+        }
     }
 
     fn at(&self, field: &str, message: impl Into<String>) -> Mistake {
-        self.mistake(&Problem { field: field.into(), message: message.into() })
+        self.mistake(&Problem {
+            field: field.into(),
+            message: message.into(),
+        })
     }
 }
 
@@ -80,7 +91,10 @@ pub fn read(path: &Path, region: &str, egress: &EgressPolicy) -> io::Result<Fold
     let mut files = Vec::new();
     collect(path, &mut files)?;
     files.sort();
-    let mut folder = Folder { files: files.len(), ..Folder::default() };
+    let mut folder = Folder {
+        files: files.len(),
+        ..Folder::default()
+    };
     let mut objects = Objects::default();
     for file in files {
         let text = fs::read_to_string(&file)?;
@@ -89,7 +103,9 @@ pub fn read(path: &Path, region: &str, egress: &EgressPolicy) -> io::Result<Fold
         }
     }
     build(objects, region, egress, &mut folder);
-    folder.mistakes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    folder
+        .mistakes
+        .sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     Ok(folder)
 }
 
@@ -101,7 +117,10 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let path = entry?.path();
         // Mounted Secrets and ConfigMaps keep their versions in hidden folders.
-        if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.')) {
+        if path
+            .file_name()
+            .is_some_and(|n| n.to_string_lossy().starts_with('.'))
+        {
             continue;
         }
         let yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
@@ -125,7 +144,10 @@ fn documents(text: &str) -> Vec<(usize, String)> {
             document.push('\n');
         }
     }
-    let empty = |text: &str| text.lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#'));
+    let empty = |text: &str| {
+        text.lines()
+            .all(|l| l.trim().is_empty() || l.trim_start().starts_with('#'))
+    };
     found.retain(|(_, document)| !empty(document));
     found
 }
@@ -139,8 +161,14 @@ fn object(file: &Path, first_line: usize, text: &str, objects: &mut Objects, mis
             (line, message.lines().next().unwrap_or_default().to_owned())
         })
     }
-    let lines = lines(text).into_iter().map(|(path, line)| (path, line + first_line)).collect();
-    let source = Source { file: file.to_owned(), lines };
+    let lines = lines(text)
+        .into_iter()
+        .map(|(path, line)| (path, line + first_line))
+        .collect();
+    let source = Source {
+        file: file.to_owned(),
+        lines,
+    };
     let result = typed::<Kind>(text).and_then(|kind| {
         match kind.kind.as_str() {
             "MonitoredTenant" => objects.tenants.push((typed(text)?, source)),
@@ -157,7 +185,11 @@ fn object(file: &Path, first_line: usize, text: &str, objects: &mut Objects, mis
         Ok(())
     });
     if let Err((line, message)) = result {
-        mistakes.push(Mistake { file: file.to_owned(), line: first_line + line, message });
+        mistakes.push(Mistake {
+            file: file.to_owned(),
+            line: first_line + line,
+            message,
+        });
     }
 }
 
@@ -173,7 +205,9 @@ fn lines(text: &str) -> BTreeMap<String, usize> {
         let Ok((event, span)) = event else { break };
         let line = span.start.line();
         // A scalar where a key is due names the value that follows.
-        if let (Event::Scalar(key, ..), Some((Level::Mapping(pending @ None), path))) = (&event, stack.last_mut()) {
+        if let (Event::Scalar(key, ..), Some((Level::Mapping(pending @ None), path))) =
+            (&event, stack.last_mut())
+        {
             found.entry(join(path, key)).or_insert(line);
             *pending = Some(key.to_string());
             continue;
@@ -190,7 +224,11 @@ fn lines(text: &str) -> BTreeMap<String, usize> {
             Event::MappingStart(..) | Event::SequenceStart(..) => {
                 let path = here(&mut stack);
                 found.entry(path.clone()).or_insert(line);
-                let level = if matches!(event, Event::MappingStart(..)) { Level::Mapping(None) } else { Level::Sequence(0) };
+                let level = if matches!(event, Event::MappingStart(..)) {
+                    Level::Mapping(None)
+                } else {
+                    Level::Sequence(0)
+                };
                 stack.push((level, path));
             }
             Event::MappingEnd | Event::SequenceEnd => {
@@ -207,7 +245,11 @@ fn lines(text: &str) -> BTreeMap<String, usize> {
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 fn build(objects: Objects, region: &str, egress: &EgressPolicy, folder: &mut Folder) {
@@ -217,26 +259,43 @@ fn build(objects: Objects, region: &str, egress: &EgressPolicy, folder: &mut Fol
     let mut tenants = BTreeMap::new();
     let mut probes = Vec::new();
     for (pool, source) in &objects.pools {
-        folder.mistakes.extend(check_pool(pool).iter().map(|p| source.mistake(p)));
+        folder
+            .mistakes
+            .extend(check_pool(pool).iter().map(|p| source.mistake(p)));
     }
     for (tenant, source) in &objects.tenants {
         let problems = check_tenant(tenant);
         folder.mistakes.extend(problems.iter().map(|p| source.mistake(p)));
-        let key = (namespace(&tenant.metadata), tenant.metadata.name.clone().unwrap_or_default());
+        let key = (
+            namespace(&tenant.metadata),
+            tenant.metadata.name.clone().unwrap_or_default(),
+        );
         if problems.is_empty() {
             probes.extend(default_probes(tenant).into_iter().map(|probe| (probe, source)));
         }
         tenants.insert(key, tenant);
     }
-    probes.extend(objects.probes.iter().map(|(probe, source)| (probe.clone(), source)));
+    probes.extend(
+        objects
+            .probes
+            .iter()
+            .map(|(probe, source)| (probe.clone(), source)),
+    );
     for (probe, source) in probes {
         let namespace = namespace(&probe.metadata);
         let name = &probe.spec.tenant_ref.name;
         let Some(tenant) = tenants.get(&(namespace.clone(), name.clone())) else {
-            folder.mistakes.push(source.at("spec.tenantRef.name", format!("there must be a MonitoredTenant {name} in namespace {namespace}")));
+            folder.mistakes.push(source.at(
+                "spec.tenantRef.name",
+                format!("there must be a MonitoredTenant {name} in namespace {namespace}"),
+            ));
             continue;
         };
-        let regions = if probe.spec.regions.is_empty() { &tenant.spec.defaults.regions } else { &probe.spec.regions };
+        let regions = if probe.spec.regions.is_empty() {
+            &tenant.spec.defaults.regions
+        } else {
+            &probe.spec.regions
+        };
         match compile(tenant, &probe, region, egress) {
             Err(problems) => folder.mistakes.extend(problems.iter().map(|p| source.mistake(p))),
             Ok(_) if !regions.is_empty() && !regions.iter().any(|r| r == region) => {}
@@ -258,12 +317,26 @@ fn secrets(plan: &Plan, known: &BTreeMap<(String, String), Secret>) -> Result<Se
         let namespace = &plan.id.namespace;
         let secret = known
             .get(&(namespace.clone(), reference.name.clone()))
-            .ok_or_else(|| format!("there must be a Secret {} in namespace {namespace}", reference.name))?;
-        let plain = secret.string_data.as_ref().and_then(|d| d.get(&reference.key)).cloned();
+            .ok_or_else(|| {
+                format!(
+                    "there must be a Secret {} in namespace {namespace}",
+                    reference.name
+                )
+            })?;
+        let plain = secret
+            .string_data
+            .as_ref()
+            .and_then(|d| d.get(&reference.key))
+            .cloned();
         let encoded = secret.data.as_ref().and_then(|d| d.get(&reference.key));
-        let value = plain.or_else(|| encoded.map(|b| String::from_utf8_lossy(&b.0).into_owned())).ok_or_else(|| {
-            format!("the Secret {} in namespace {namespace} must have the key {}", reference.name, reference.key)
-        })?;
+        let value = plain
+            .or_else(|| encoded.map(|b| String::from_utf8_lossy(&b.0).into_owned()))
+            .ok_or_else(|| {
+                format!(
+                    "the Secret {} in namespace {namespace} must have the key {}",
+                    reference.name, reference.key
+                )
+            })?;
         secrets.insert(credential, value);
     }
     Ok(secrets)
@@ -275,7 +348,8 @@ mod tests {
 
     #[test]
     fn fields_are_found_in_block_and_in_flow_style() {
-        let lines = lines("spec:\n  steps:\n  - name: a\n    http: {url: x,\n      method: GET}\n  - name: b\n");
+        let lines =
+            lines("spec:\n  steps:\n  - name: a\n    http: {url: x,\n      method: GET}\n  - name: b\n");
         let line = |path: &str| lines.get(path).copied();
         assert_eq!(line("spec.steps[0].http.method"), Some(5));
         assert_eq!(line("spec.steps[1].name"), Some(6));

@@ -31,8 +31,14 @@ async fn main() -> ExitCode {
     let options = Options::parse();
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let filter = EnvFilter::try_from_env("DRMWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if options.log_json { logs.json().init() } else { logs.init() }
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if options.log_json {
+        logs.json().init()
+    } else {
+        logs.init()
+    }
     if let Mode::Check(folder) = options.mode() {
         return standalone::check(&folder, &options);
     }

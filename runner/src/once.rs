@@ -45,7 +45,11 @@ fn read(folder: &Path) -> io::Result<(Plan, Secrets)> {
     let mut secrets = Secrets::default();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if let Some(name) = entry.file_name().to_str().and_then(|n| n.strip_prefix(CREDENTIAL_PREFIX)) {
+        if let Some(name) = entry
+            .file_name()
+            .to_str()
+            .and_then(|n| n.strip_prefix(CREDENTIAL_PREFIX))
+        {
             secrets.insert(name, fs::read_to_string(entry.path())?);
         }
     }
@@ -63,7 +67,11 @@ fn message(mut outcome: Outcome) -> String {
     for step in &mut outcome.steps {
         let expiry = step.hops.iter().filter_map(|h| h.certificate_not_after).min();
         let bytes = step.hops.iter().map(|h| h.bytes).sum();
-        step.hops = vec![drmwatch_plan::Hop { certificate_not_after: expiry, bytes, ..Default::default() }];
+        step.hops = vec![drmwatch_plan::Hop {
+            certificate_not_after: expiry,
+            bytes,
+            ..Default::default()
+        }];
         step.message.clear();
     }
     let short = text(&outcome);
@@ -89,7 +97,13 @@ mod tests {
                 verdict: Verdict::Fail(Reason::Timeout),
                 message: "m".repeat(hops),
                 duration_seconds: 1.0,
-                hops: vec![Hop { host: "h".repeat(50), ..Hop::default() }; hops],
+                hops: vec![
+                    Hop {
+                        host: "h".repeat(50),
+                        ..Hop::default()
+                    };
+                    hops
+                ],
                 facts: Default::default(),
             };
             let outcome = Outcome {
@@ -103,7 +117,10 @@ mod tests {
             let text = message(outcome);
             assert!(text.len() <= MAX_MESSAGE, "{}", text.len());
             let back: Outcome = serde_json::from_str(&text).unwrap();
-            assert_eq!((back.verdict, back.step.as_deref()), (Verdict::Fail(Reason::Timeout), Some("s")));
+            assert_eq!(
+                (back.verdict, back.step.as_deref()),
+                (Verdict::Fail(Reason::Timeout), Some("s"))
+            );
         }
     }
 }

@@ -33,7 +33,13 @@ struct Task {
 impl Scheduler {
     /// A scheduler without plans.
     pub fn new(engine: Arc<Engine>, sink: Sink) -> Scheduler {
-        Scheduler { engine, sink, tasks: BTreeMap::new(), stopping: watch::Sender::new(false), unusable: Default::default() }
+        Scheduler {
+            engine,
+            sink,
+            tasks: BTreeMap::new(),
+            stopping: watch::Sender::new(false),
+            unusable: Default::default(),
+        }
     }
 
     /// UIDs of the plans that it runs.
@@ -43,7 +49,11 @@ impl Scheduler {
 
     /// Takes a plan on, or the new state of one. `fingerprint` changes whenever plan or secrets do.
     pub fn upsert(&mut self, plan: Plan, secrets: Secrets, fingerprint: String) {
-        if self.tasks.get(&plan.uid).is_some_and(|t| t.fingerprint == fingerprint) {
+        if self
+            .tasks
+            .get(&plan.uid)
+            .is_some_and(|t| t.fingerprint == fingerprint)
+        {
             return;
         }
         if let Some(old) = self.tasks.remove(&plan.uid) {
@@ -61,9 +71,22 @@ impl Scheduler {
         match Prepared::new(plan.clone(), secrets, self.engine.resolver()) {
             Ok(prepared) => {
                 let (stop, stopped) = watch::channel(false);
-                let run = Run { engine: self.engine.clone(), sink: self.sink.clone(), prepared, stopped };
+                let run = Run {
+                    engine: self.engine.clone(),
+                    sink: self.sink.clone(),
+                    prepared,
+                    stopped,
+                };
                 let handle = tokio::spawn(run.forever());
-                self.tasks.insert(plan.uid.clone(), Task { plan, fingerprint, stop, handle });
+                self.tasks.insert(
+                    plan.uid.clone(),
+                    Task {
+                        plan,
+                        fingerprint,
+                        stop,
+                        handle,
+                    },
+                );
             }
             Err(error) => {
                 warn!(probe = %plan.id, %error, "the plan can't be used");
@@ -98,8 +121,12 @@ impl Scheduler {
 
     fn count(&self) {
         let program = Owner::program();
-        self.sink.metrics.set(&RUNNER_PROBES, &program, &[], self.tasks.len() as f64);
-        self.sink.metrics.set(&RUNNER_UNUSABLE_PLANS, &program, &[], self.unusable.len() as f64);
+        self.sink
+            .metrics
+            .set(&RUNNER_PROBES, &program, &[], self.tasks.len() as f64);
+        self.sink
+            .metrics
+            .set(&RUNNER_UNUSABLE_PLANS, &program, &[], self.unusable.len() as f64);
     }
 }
 
@@ -176,7 +203,11 @@ impl Run {
         }
     }
 
-    async fn once(engine: Arc<Engine>, prepared: Prepared, mut state: ProbeState) -> (drmwatch_plan::Outcome, Prepared, ProbeState) {
+    async fn once(
+        engine: Arc<Engine>,
+        prepared: Prepared,
+        mut state: ProbeState,
+    ) -> (drmwatch_plan::Outcome, Prepared, ProbeState) {
         let outcome = engine.run(&prepared, &mut state).await;
         (outcome, prepared, state)
     }

@@ -34,7 +34,14 @@ impl Sink {
     /// A sink, and the transitions that come out of it.
     pub fn new(metrics: Metrics) -> (Sink, mpsc::UnboundedReceiver<Transition>) {
         let (transitions, receiver) = mpsc::unbounded_channel();
-        (Sink { metrics, rows: Arc::default(), transitions }, receiver)
+        (
+            Sink {
+                metrics,
+                rows: Arc::default(),
+                transitions,
+            },
+            receiver,
+        )
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Row>> {
@@ -48,16 +55,32 @@ impl Sink {
         let mut rows = self.lock();
         let before = rows.get(&plan.uid).map(|row| row.record.clone());
         let changed = before.as_ref().is_none_or(|b| b.differs(&record));
-        let shown = if changed { record.clone() } else { before.unwrap_or_else(|| record.clone()) };
-        rows.insert(plan.uid.clone(), Row { record: shown, last: outcome.clone() });
+        let shown = if changed {
+            record.clone()
+        } else {
+            before.unwrap_or_else(|| record.clone())
+        };
+        rows.insert(
+            plan.uid.clone(),
+            Row {
+                record: shown,
+                last: outcome.clone(),
+            },
+        );
         drop(rows);
         if !changed {
             return;
         }
-        let (probe, tenant, step) = (&plan.id, &plan.id.tenant, outcome.step.as_deref().unwrap_or_default());
+        let (probe, tenant, step) = (
+            &plan.id,
+            &plan.id.tenant,
+            outcome.step.as_deref().unwrap_or_default(),
+        );
         match outcome.verdict {
             Verdict::Pass => info!(%probe, %tenant, "the probe passes"),
-            Verdict::Fail(reason) => warn!(%probe, %tenant, step, %reason, message = outcome.message, "the probe fails"),
+            Verdict::Fail(reason) => {
+                warn!(%probe, %tenant, step, %reason, message = outcome.message, "the probe fails")
+            }
             Verdict::Inconclusive(reason) => {
                 warn!(%probe, %tenant, step, %reason, message = outcome.message, "the probe can't tell");
             }

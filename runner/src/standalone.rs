@@ -1,11 +1,25 @@
 //! A folder of YAML, without a cluster.
 
-use crate::{asked_to_stop, folder::{self, Folder}, options::Options, scheduler::Scheduler, sink::Sink, table};
+use crate::{
+    asked_to_stop,
+    folder::{self, Folder},
+    options::Options,
+    scheduler::Scheduler,
+    sink::Sink,
+    table,
+};
 use drmwatch_api::EgressPolicy;
 use drmwatch_metrics::{Metrics, Owner, PROBE_INFO, RUNNER_INFO};
 use drmwatch_plan::Plan;
 use drmwatch_probe::Engine;
-use std::{collections::{BTreeMap, BTreeSet}, error::Error, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::{Instant, sleep};
 use tracing::{error, info};
 
@@ -15,14 +29,20 @@ const RELOAD: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(10);
 
 fn egress(options: &Options) -> EgressPolicy {
-    EgressPolicy { allow_cidrs: options.allow_cidrs.clone() }
+    EgressPolicy {
+        allow_cidrs: options.allow_cidrs.clone(),
+    }
 }
 
 /// `--check`: prints every mistake; succeeds if there is none.
 pub fn check(path: &Path, options: &Options) -> ExitCode {
     match folder::read(path, &options.region, &egress(options)) {
         Ok(folder) if folder.mistakes.is_empty() => {
-            println!("{} files, {} probes, no mistakes", folder.files, folder.plans.len());
+            println!(
+                "{} files, {} probes, no mistakes",
+                folder.files,
+                folder.plans.len()
+            );
             ExitCode::SUCCESS
         }
         Ok(folder) => {
@@ -41,7 +61,12 @@ pub fn check(path: &Path, options: &Options) -> ExitCode {
 /// what runs as it is, and says so.
 pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<(), Box<dyn Error>> {
     let metrics = Metrics::default();
-    metrics.set(&RUNNER_INFO, &Owner::program(), &[env!("CARGO_PKG_VERSION"), &options.region, "standalone"], 1.0);
+    metrics.set(
+        &RUNNER_INFO,
+        &Owner::program(),
+        &[env!("CARGO_PKG_VERSION"), &options.region, "standalone"],
+        1.0,
+    );
     let (sink, mut transitions) = Sink::new(metrics.clone());
     // Nobody keeps a status here: transitions are in the log.
     tokio::spawn(async move { while transitions.recv().await.is_some() {} });
@@ -70,7 +95,9 @@ pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<
         if looked.elapsed() >= RELOAD {
             match folder::read(path, &options.region, &egress(options)) {
                 Ok(folder) => apply(folder, &mut scheduler, &metrics, &mut known, &mut told),
-                Err(error) => error!(folder = %path.display(), %error, "the folder can't be read; what runs goes on"),
+                Err(error) => {
+                    error!(folder = %path.display(), %error, "the folder can't be read; what runs goes on")
+                }
             }
             looked = Instant::now();
         }
@@ -101,7 +128,12 @@ fn apply(
         let fingerprint = fingerprint(&plan, &secrets);
         if !plan.suspend {
             let interval = f64::from(plan.interval_seconds.unwrap_or_default());
-            metrics.set(&PROBE_INFO, &Owner::probe(&plan.id, &plan.region), &["Resident"], interval);
+            metrics.set(
+                &PROBE_INFO,
+                &Owner::probe(&plan.id, &plan.region),
+                &["Resident"],
+                interval,
+            );
         }
         known.insert(plan.uid.clone(), plan.clone());
         scheduler.upsert(plan, secrets, fingerprint);

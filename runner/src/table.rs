@@ -2,7 +2,10 @@
 
 use crate::sink::Row;
 use drmwatch_plan::{Phases, Verdict};
-use std::{io::{IsTerminal, Write, stdout}, net::SocketAddr};
+use std::{
+    io::{IsTerminal, Write, stdout},
+    net::SocketAddr,
+};
 
 /// Draws probes with their phases and verdicts, in place on a terminal, and line by line, on a change
 /// only, into a pipe.
@@ -17,7 +20,12 @@ impl Table {
     /// A table that has not been drawn.
     pub fn new() -> Table {
         let terminal = stdout().is_terminal();
-        Table { terminal, colour: terminal && std::env::var_os("NO_COLOR").is_none(), drawn: 0, last: String::new() }
+        Table {
+            terminal,
+            colour: terminal && std::env::var_os("NO_COLOR").is_none(),
+            drawn: 0,
+            last: String::new(),
+        }
     }
 
     /// Draws the rows.
@@ -37,7 +45,9 @@ impl Table {
             }
         }
         if self.terminal {
-            lines.push(format!("milliseconds; edge in seconds · http://{metrics}/metrics · Ctrl-C ends"));
+            lines.push(format!(
+                "milliseconds; edge in seconds · http://{metrics}/metrics · Ctrl-C ends"
+            ));
             let mut out = stdout().lock();
             if self.drawn > 0 {
                 let _ = write!(out, "\x1b[{}A", self.drawn);
@@ -50,7 +60,10 @@ impl Table {
             self.drawn = lines.len();
         } else {
             // Into a pipe the table is printed anew only when a verdict has changed.
-            let verdicts: String = rows.iter().map(|r| format!("{} {}\n", r.record.id, r.record.verdict)).collect();
+            let verdicts: String = rows
+                .iter()
+                .map(|r| format!("{} {}\n", r.record.id, r.record.verdict))
+                .collect();
             if verdicts != self.last {
                 println!("{}\n", lines.join("\n"));
                 self.last = verdicts;
@@ -59,12 +72,27 @@ impl Table {
     }
 
     fn line(&self, row: &Row) -> String {
-        let hops: Vec<&Phases> = row.last.steps.iter().flat_map(|s| &s.hops).map(|h| &h.phases).collect();
+        let hops: Vec<&Phases> = row
+            .last
+            .steps
+            .iter()
+            .flat_map(|s| &s.hops)
+            .map(|h| &h.phases)
+            .collect();
         let sum = |phase: fn(&Phases) -> Option<f64>| {
             let found: Vec<f64> = hops.iter().filter_map(|p| phase(p)).collect();
-            if found.is_empty() { "-".to_owned() } else { format!("{:.1}", found.iter().sum::<f64>() * 1e3) }
+            if found.is_empty() {
+                "-".to_owned()
+            } else {
+                format!("{:.1}", found.iter().sum::<f64>() * 1e3)
+            }
         };
-        let edge = row.last.steps.iter().filter_map(|s| s.facts.live_edge_age_seconds).reduce(f64::max);
+        let edge = row
+            .last
+            .steps
+            .iter()
+            .filter_map(|s| s.facts.live_edge_age_seconds)
+            .reduce(f64::max);
         let verdict = format!("{:<32}", row.last.verdict.to_string());
         let verdict = match (self.colour, row.last.verdict) {
             (false, _) => verdict,

@@ -1,17 +1,27 @@
 //! `--check` names every mistake with file, line and field, in the words of the API server: the same
 //! files are applied to a real one in `e2e/cases/crds`.
 
-use std::{fs, path::{Path, PathBuf}, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 fn examples(kind: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/api").join(kind);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../crates/api")
+        .join(kind);
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
     files
 }
 
 fn check(path: &Path) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_drmwatch-runner")).arg("--check").arg(path).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_drmwatch-runner"))
+        .arg("--check")
+        .arg(path)
+        .output()
+        .unwrap();
     (output.status.success(), String::from_utf8(output.stdout).unwrap())
 }
 
@@ -28,9 +38,15 @@ fn every_mistake_is_named_with_file_and_line() {
         fs::write(&copy, &text).unwrap();
         fs::write(folder.path().join("tenant.yaml"), tenant).unwrap();
         let (good, said) = check(folder.path());
-        assert!(!good && said.contains(expected), "{}: expected {expected:?}, got\n{said}", file.display());
+        assert!(
+            !good && said.contains(expected),
+            "{}: expected {expected:?}, got\n{said}",
+            file.display()
+        );
         let line = said.lines().find(|l| l.contains(expected)).unwrap();
-        let place = line.strip_prefix(&format!("{}:", copy.display())).unwrap_or_else(|| panic!("{said}"));
+        let place = line
+            .strip_prefix(&format!("{}:", copy.display()))
+            .unwrap_or_else(|| panic!("{said}"));
         let number: usize = place.split(':').next().unwrap().parse().unwrap();
         assert!((2..=text.lines().count()).contains(&number), "{said}");
     }
@@ -40,7 +56,11 @@ fn every_mistake_is_named_with_file_and_line() {
 fn what_is_valid_has_no_mistakes() {
     for file in examples("valid") {
         let (good, said) = check(&file);
-        assert!(good && said.contains("5 probes, no mistakes"), "{}: {said}", file.display());
+        assert!(
+            good && said.contains("5 probes, no mistakes"),
+            "{}: {said}",
+            file.display()
+        );
     }
 }
 
@@ -51,15 +71,29 @@ fn references_that_only_a_whole_folder_shows_to_be_wrong_are_named() {
     let rest = "  schedule: {intervalSeconds: 60}\n  steps:\n  - name: a\n    http:\n      url: https://example.com/${credentials.k}\n    expect: [{cel: 'statsu == 200'}]\n";
     fs::write(folder.path().join("a.yaml"), format!("{head}{rest}")).unwrap();
     let (_, said) = check(folder.path());
-    assert!(said.contains("a.yaml:5: spec.tenantRef.name: there must be a MonitoredTenant nobody in namespace default"), "{said}");
+    assert!(
+        said.contains(
+            "a.yaml:5: spec.tenantRef.name: there must be a MonitoredTenant nobody in namespace default"
+        ),
+        "{said}"
+    );
     let tenant = "apiVersion: drmwatch.io/v1alpha1\nkind: MonitoredTenant\nmetadata: {name: nobody}\nspec: {displayName: T}\n";
     fs::write(folder.path().join("b.yaml"), tenant).unwrap();
     let (_, said) = check(folder.path());
-    assert!(said.contains("a.yaml:10: spec.steps[0].http.url: credentials.k must be declared"), "{said}");
-    assert!(said.contains("a.yaml:11: spec.steps[0].expect[0].cel: the expression uses statsu"), "{said}");
+    assert!(
+        said.contains("a.yaml:10: spec.steps[0].http.url: credentials.k must be declared"),
+        "{said}"
+    );
+    assert!(
+        said.contains("a.yaml:11: spec.steps[0].expect[0].cel: the expression uses statsu"),
+        "{said}"
+    );
     let credential = "  credentials:\n  - {name: k, secretKeyRef: {name: s, key: x}}\n";
     let fixed = format!("{head}{credential}{rest}").replace("statsu", "status");
     fs::write(folder.path().join("a.yaml"), fixed).unwrap();
     let (_, said) = check(folder.path());
-    assert!(said.contains("spec.credentials: there must be a Secret s in namespace default"), "{said}");
+    assert!(
+        said.contains("spec.credentials: there must be a Secret s in namespace default"),
+        "{said}"
+    );
 }

@@ -29,11 +29,15 @@ fn structural(crd: &CustomResourceDefinition) -> Value {
 fn strip(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            if map.contains_key("properties") && map.get("additionalProperties") == Some(&Value::Bool(false)) {
+            if map.contains_key("properties") && map.get("additionalProperties") == Some(&Value::Bool(false))
+            {
                 map.remove("additionalProperties");
             }
             // The API server knows only the formats of OpenAPI v3 and warns about the rest.
-            if matches!(map.get("format").and_then(Value::as_str), Some("uint8" | "uint16" | "uint32")) {
+            if matches!(
+                map.get("format").and_then(Value::as_str),
+                Some("uint8" | "uint16" | "uint32")
+            ) {
                 map.remove("format");
             }
             map.values_mut().for_each(strip);

@@ -83,7 +83,10 @@ impl RunnerPoolSpec {
 pub struct EgressPolicy {
     /// Special-purpose ranges that probes may connect to, as CIDR: `10.20.0.0/16`, `fd00::/8`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 3, max = 49), regex(pattern = r"^[0-9a-fA-F:.]+/[0-9]{1,3}$")))]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 3, max = 49), regex(pattern = r"^[0-9a-fA-F:.]+/[0-9]{1,3}$"))
+    )]
     pub allow_cidrs: Vec<String>,
 }
 

@@ -11,11 +11,20 @@ use serde::{Deserialize, Serialize};
 const TEXTS: [(&str, &str); 7] = [
     ("has(@.http)", "[@.http.url].all(text, $)"),
     ("has(@.http) && has(@.http.body)", "[@.http.body].all(text, $)"),
-    ("has(@.http) && has(@.http.headers)", "@.http.headers.all(h, [h.value].all(text, $))"),
+    (
+        "has(@.http) && has(@.http.headers)",
+        "@.http.headers.all(h, [h.value].all(text, $))",
+    ),
     ("has(@.stream)", "[@.stream.url].all(text, $)"),
-    ("has(@.stream) && has(@.stream.headers)", "@.stream.headers.all(h, [h.value].all(text, $))"),
+    (
+        "has(@.stream) && has(@.stream.headers)",
+        "@.stream.headers.all(h, [h.value].all(text, $))",
+    ),
     ("has(@.license)", "[@.license.url].all(text, $)"),
-    ("has(@.license) && has(@.license.headers)", "@.license.headers.all(h, [h.value].all(text, $))"),
+    (
+        "has(@.license) && has(@.license.headers)",
+        "@.license.headers.all(h, [h.value].all(text, $))",
+    ),
 ];
 
 /// The rules that keep references true: a text may hold `${credentials.NAME}`, or `${STEP.OUTPUT}` of
@@ -34,7 +43,10 @@ pub(crate) fn add_reference_rules(schema: &mut schemars::Schema) {
     let mut rules = Vec::new();
     for (guard, frame) in TEXTS {
         let at = |step: &str, condition: &str| {
-            (guard.replace('@', step), frame.replace('@', step).replacen('$', condition, 1))
+            (
+                guard.replace('@', step),
+                frame.replace('@', step).replacen('$', condition, 1),
+            )
         };
         let (present, holds) = at("s", known);
         rules.push(serde_json::json!({
@@ -225,7 +237,10 @@ pub struct StreamStep {
     pub max_live_edge_age_seconds: Option<i32>,
     /// Key ids that the stream must signal, as UUIDs or 32 hexadecimal digits. Empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 32, max = 36), regex(pattern = r"^[0-9a-fA-F-]{32,36}$")))]
+    #[schemars(
+        length(max = 16),
+        inner(length(min = 32, max = 36), regex(pattern = r"^[0-9a-fA-F-]{32,36}$"))
+    )]
     pub kids: Vec<String>,
 }
 
@@ -257,7 +272,10 @@ pub struct LicenseStep {
     pub kids_from: Option<String>,
     /// Key ids to ask for, as UUIDs or 32 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 16), inner(length(min = 32, max = 36), regex(pattern = r"^[0-9a-fA-F-]{32,36}$")))]
+    #[schemars(
+        length(min = 1, max = 16),
+        inner(length(min = 32, max = 36), regex(pattern = r"^[0-9a-fA-F-]{32,36}$"))
+    )]
     pub kids: Option<Vec<String>>,
     /// Whether the newest segment of the stream step must open with the key. For ClearKey canaries only,
     /// whose keys are public by design. Defaults to false.

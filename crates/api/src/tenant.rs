@@ -95,7 +95,10 @@ pub struct TenantDefaults {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Service {
     /// Name, unique within the tenant.
-    #[schemars(length(min = 1, max = 22), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 22),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub name: String,
     /// A stream: manifest, playlists, init and newest segments are checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,7 +20,11 @@ fn crds_and_the_charts_copy_are_what_the_types_say() {
                 fs::write(&path, &yaml).unwrap();
             }
             let found = fs::read_to_string(&path).unwrap_or_default();
-            assert!(found == yaml, "{} is not what the types say; run `make generate`", path.display());
+            assert!(
+                found == yaml,
+                "{} is not what the types say; run `make generate`",
+                path.display()
+            );
         }
     }
 }

@@ -44,16 +44,27 @@ pub fn verifiable(track: &Track) -> bool {
 pub fn opens(track: &Track, segment: &[u8], license: &License) -> Result<bool, CanaryError> {
     let text = |code: &[u8; 4]| String::from_utf8_lossy(code).into_owned();
     let Some(protection) = track.protection.as_ref().filter(|_| verifiable(track)) else {
-        let scheme = track.protection.as_ref().map_or("the clear".into(), |p| text(&p.scheme));
-        return Err(CanaryError::NotVerifiable(format!("{} in {scheme}", text(&track.codec))));
+        let scheme = track
+            .protection
+            .as_ref()
+            .map_or("the clear".into(), |p| text(&p.scheme));
+        return Err(CanaryError::NotVerifiable(format!(
+            "{} in {scheme}",
+            text(&track.codec)
+        )));
     };
-    let key = license.key(&protection.kid).ok_or(CanaryError::NoKey(protection.kid))?;
+    let key = license
+        .key(&protection.kid)
+        .ok_or(CanaryError::NoKey(protection.kid))?;
     let samples: Vec<Sample> = fragments(segment, protection.iv_size)?
         .into_iter()
         .filter(|f| f.track == track.id)
         .flat_map(|f| f.samples)
         .collect();
-    let whole: Vec<_> = samples.iter().filter_map(|s| Some((s, bytes(segment, s)?))).collect();
+    let whole: Vec<_> = samples
+        .iter()
+        .filter_map(|s| Some((s, bytes(segment, s)?)))
+        .collect();
     if whole.len() < ENOUGH {
         return Err(CanaryError::TooShort(whole.len()));
     }
@@ -72,7 +83,11 @@ fn bytes<'a>(segment: &'a [u8], sample: &Sample) -> Option<&'a [u8]> {
 /// (ISO/IEC 23001-7 section 9.4 to 9.6).
 fn decrypt(key: &[u8; 16], protection: &Protection, sample: &Sample, data: &[u8]) -> Vec<u8> {
     let mut counter = [0; 16];
-    let iv = if sample.iv.is_empty() { &protection.constant_iv } else { &sample.iv };
+    let iv = if sample.iv.is_empty() {
+        &protection.constant_iv
+    } else {
+        &sample.iv
+    };
     let length = iv.len().min(16);
     counter[..length].copy_from_slice(&iv[..length]);
     let mut cipher = ctr::Ctr64BE::<aes::Aes128>::new(&(*key).into(), &counter.into());
@@ -113,12 +128,20 @@ mod tests {
     /// The canary key of `crates/testkit/media/make.sh`, or one bit beside it.
     fn license(key: &str) -> License {
         let kid = "p-YcNz4hkDPCEJH6YHvzuA";
-        clearkey::parse(format!(r#"{{"keys":[{{"kty":"oct","k":"{key}","kid":"{kid}"}}],"type":"temporary"}}"#).as_bytes()).unwrap()
+        clearkey::parse(
+            format!(r#"{{"keys":[{{"kty":"oct","k":"{key}","kid":"{kid}"}}],"type":"temporary"}}"#)
+                .as_bytes(),
+        )
+        .unwrap()
     }
 
     fn check(track: &str, key: &str) -> Result<bool, CanaryError> {
         let init = Init::parse(&media(&format!("cenc/{track}/init.mp4"))).unwrap();
-        opens(&init.tracks[0], &media(&format!("cenc/{track}/3.m4s")), &license(key))
+        opens(
+            &init.tracks[0],
+            &media(&format!("cenc/{track}/3.m4s")),
+            &license(key),
+        )
     }
 
     #[test]
@@ -130,6 +153,9 @@ mod tests {
 
     #[test]
     fn video_is_said_to_be_not_verifiable() {
-        assert!(matches!(check("low", "Go0aL2_ZQSydSmw_Clt-kQ"), Err(CanaryError::NotVerifiable(_))));
+        assert!(matches!(
+            check("low", "Go0aL2_ZQSydSmw_Clt-kQ"),
+            Err(CanaryError::NotVerifiable(_))
+        ));
     }
 }

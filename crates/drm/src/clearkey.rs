@@ -20,7 +20,9 @@ const MAX_KEYS: usize = 256;
 /// The body of a licence request for `kids`: `{"kids":[…],"type":"temporary"}`.
 pub fn request(kids: &[Kid]) -> Vec<u8> {
     let kids: Vec<String> = kids.iter().map(|kid| BASE64.encode(kid.0)).collect();
-    serde_json::json!({ "kids": kids, "type": "temporary" }).to_string().into_bytes()
+    serde_json::json!({ "kids": kids, "type": "temporary" })
+        .to_string()
+        .into_bytes()
 }
 
 /// A parsed licence. Its keys can't be printed, and are wiped when dropped.
@@ -32,7 +34,10 @@ pub struct License {
 
 impl std::fmt::Debug for License {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("License").field("kids", &self.kids()).field("remarks", &self.remarks).finish()
+        f.debug_struct("License")
+            .field("kids", &self.kids())
+            .field("remarks", &self.remarks)
+            .finish()
     }
 }
 
@@ -69,26 +74,42 @@ struct Jwk {
 /// Parses a licence: a JSON Web Key Set (RFC 7517) of symmetric keys.
 pub fn parse(body: &[u8]) -> Result<License, LicenseError> {
     let set: JwkSet = serde_json::from_slice(body).map_err(|_| LicenseError::NotALicense(describe(body)))?;
-    let mut license = License { keys: Vec::new(), remarks: Vec::new() };
+    let mut license = License {
+        keys: Vec::new(),
+        remarks: Vec::new(),
+    };
     if set.keys.len() > MAX_KEYS {
         let problem = format!("must not hold more than {MAX_KEYS} keys");
-        return Err(LicenseError::Invalid { field: "keys".into(), problem });
+        return Err(LicenseError::Invalid {
+            field: "keys".into(),
+            problem,
+        });
     }
     match set.kind.as_deref() {
         Some("temporary" | "persistent-license") => {}
-        Some(_) => license.remarks.push("type must be temporary or persistent-license".into()),
+        Some(_) => license
+            .remarks
+            .push("type must be temporary or persistent-license".into()),
         None => license.remarks.push("type must be there".into()),
     }
     for (n, key) in set.keys.into_iter().enumerate() {
         let field = |name: &str| format!("keys[{n}].{name}");
         if key.kty.as_deref() != Some("oct") {
-            return Err(LicenseError::Invalid { field: field("kty"), problem: "must be oct".into() });
+            return Err(LicenseError::Invalid {
+                field: field("kty"),
+                problem: "must be oct".into(),
+            });
         }
         let mut octets = |name: &str, text: Option<String>| -> Result<[u8; 16], LicenseError> {
-            let invalid = |problem: &str| LicenseError::Invalid { field: field(name), problem: problem.into() };
+            let invalid = |problem: &str| LicenseError::Invalid {
+                field: field(name),
+                problem: problem.into(),
+            };
             let text = text.ok_or_else(|| invalid("must be there"))?;
             if text.ends_with('=') {
-                license.remarks.push(format!("{} must not be padded", field(name)));
+                license
+                    .remarks
+                    .push(format!("{} must not be padded", field(name)));
             }
             let bytes = BASE64.decode(&text).map_err(|_| invalid("must be base64url"))?;
             bytes.try_into().map_err(|_| invalid("must be 16 bytes"))
@@ -111,7 +132,11 @@ impl License {
 
     /// Those of `wanted` that it has no key for.
     pub fn missing(&self, wanted: &[Kid]) -> Vec<Kid> {
-        wanted.iter().filter(|kid| self.key(kid).is_none()).copied().collect()
+        wanted
+            .iter()
+            .filter(|kid| self.key(kid).is_none())
+            .copied()
+            .collect()
     }
 
     pub(crate) fn key(&self, kid: &Kid) -> Option<&SecretBox<[u8; 16]>> {
@@ -121,7 +146,11 @@ impl License {
 
 /// What a body looks like, without quoting it: it may be anything.
 fn describe(body: &[u8]) -> String {
-    let start = body.iter().position(|b| !b.is_ascii_whitespace()).map(|n| &body[n..]).unwrap_or_default();
+    let start = body
+        .iter()
+        .position(|b| !b.is_ascii_whitespace())
+        .map(|n| &body[n..])
+        .unwrap_or_default();
     let what = match start {
         [] => "empty",
         [b'<', rest @ ..] if rest.len() > 4 && rest[..4].eq_ignore_ascii_case(b"html") => "HTML",
@@ -148,7 +177,11 @@ mod tests {
         assert_eq!(kid.to_string(), "2f05477fc24bb4faefd86517156daffc");
         assert_eq!(license.remarks, Vec::<String>::new());
         // The example request of section 9.1.3.1 asks for this key id and another.
-        let other = Kid(BASE64.decode("0DdtU9od-Bh5L3xbv0Xf_A").unwrap().try_into().unwrap());
+        let other = Kid(BASE64
+            .decode("0DdtU9od-Bh5L3xbv0Xf_A")
+            .unwrap()
+            .try_into()
+            .unwrap());
         assert_eq!(
             String::from_utf8(request(&[kid, other])).unwrap(),
             r#"{"kids":["LwVHf8JLtPrv2GUXFW2v_A","0DdtU9od-Bh5L3xbv0Xf_A"],"type":"temporary"}"#
@@ -164,7 +197,8 @@ mod tests {
 
     #[test]
     fn what_is_no_licence_is_described_and_never_quoted() {
-        let check = |body: &str, message: &str| assert_eq!(parse(body.as_bytes()).unwrap_err().to_string(), message);
+        let check =
+            |body: &str, message: &str| assert_eq!(parse(body.as_bytes()).unwrap_err().to_string(), message);
         let shape = |what: &str| format!("the answer must be a JSON Web Key Set, and is {what}");
         check("<!DOCTYPE html><p>hi", &shape("HTML (20 bytes)"));
         check("", &shape("empty (0 bytes)"));

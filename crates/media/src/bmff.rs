@@ -47,13 +47,28 @@ struct Box<'a> {
 
 impl Box<'_> {
     fn name(&self) -> String {
-        self.kind.iter().map(|b| if b.is_ascii_graphic() || *b == b' ' { *b as char } else { '?' }).collect()
+        self.kind
+            .iter()
+            .map(|b| {
+                if b.is_ascii_graphic() || *b == b' ' {
+                    *b as char
+                } else {
+                    '?'
+                }
+            })
+            .collect()
     }
     fn short(&self) -> BoxError {
-        BoxError::Short { kind: self.name(), offset: self.offset }
+        BoxError::Short {
+            kind: self.name(),
+            offset: self.offset,
+        }
     }
     fn overrun(&self) -> BoxError {
-        BoxError::Overrun { kind: self.name(), offset: self.offset }
+        BoxError::Overrun {
+            kind: self.name(),
+            offset: self.offset,
+        }
     }
 }
 
@@ -94,7 +109,11 @@ impl<'a> Fields<'a> {
 fn boxes(bytes: &[u8], base: usize) -> Result<Vec<Box<'_>>, BoxError> {
     let (mut found, mut at) = (Vec::new(), 0);
     while bytes.len() - at >= 8 {
-        let word = |n: usize| bytes[at + n..at + n + 4].iter().fold(0u64, |acc, b| acc << 8 | u64::from(*b));
+        let word = |n: usize| {
+            bytes[at + n..at + n + 4]
+                .iter()
+                .fold(0u64, |acc, b| acc << 8 | u64::from(*b))
+        };
         let mut kind = [0; 4];
         kind.copy_from_slice(&bytes[at + 4..at + 8]);
         let (header, size) = match word(0) {
@@ -103,13 +122,23 @@ fn boxes(bytes: &[u8], base: usize) -> Result<Vec<Box<'_>>, BoxError> {
             0 => (8, (bytes.len() - at) as u64),
             size => (8, size),
         };
-        let this = Box { kind, offset: base + at, body_offset: base + at + header, body: &[], whole: true };
+        let this = Box {
+            kind,
+            offset: base + at,
+            body_offset: base + at + header,
+            body: &[],
+            whole: true,
+        };
         if size < header as u64 {
             return Err(this.short());
         }
         let whole = size <= (bytes.len() - at) as u64;
         let end = if whole { at + size as usize } else { bytes.len() };
-        found.push(Box { body: &bytes[at + header..end], whole, ..this });
+        found.push(Box {
+            body: &bytes[at + header..end],
+            whole,
+            ..this
+        });
         if found.len() > MAX_BOXES {
             return Err(BoxError::TooMany("boxes"));
         }
@@ -192,7 +221,10 @@ impl Init {
     /// Parses an init segment.
     pub fn parse(bytes: &[u8]) -> Result<Init, BoxError> {
         let top = boxes(bytes, 0)?;
-        let moov = top.iter().find(|b| &b.kind == b"moov").ok_or(BoxError::Missing("moov"))?;
+        let moov = top
+            .iter()
+            .find(|b| &b.kind == b"moov")
+            .ok_or(BoxError::Missing("moov"))?;
         if !moov.whole {
             return Err(moov.overrun());
         }
@@ -212,7 +244,11 @@ impl Init {
 
     /// Default key ids of the protected tracks, without doubles.
     pub fn kids(&self) -> Vec<Kid> {
-        let mut kids: Vec<Kid> = self.tracks.iter().filter_map(|t| Some(t.protection.as_ref()?.kid)).collect();
+        let mut kids: Vec<Kid> = self
+            .tracks
+            .iter()
+            .filter_map(|t| Some(t.protection.as_ref()?.kid))
+            .collect();
         kids.sort_unstable();
         kids.dedup();
         kids
@@ -234,9 +270,18 @@ fn track(trak: &Box<'_>) -> Result<Track, BoxError> {
     let mut handler = [0; 4];
     handler.copy_from_slice(hdlr.take(4)?);
     let stsd = need(&[b"mdia", b"minf", b"stbl", b"stsd"], "stsd")?;
-    let entry = children(&stsd, 8)?.into_iter().next().ok_or(BoxError::Missing("sample entry"))?;
+    let entry = children(&stsd, 8)?
+        .into_iter()
+        .next()
+        .ok_or(BoxError::Missing("sample entry"))?;
     let (codec, protection) = sample_entry(&entry)?;
-    Ok(Track { id, timescale, handler, codec, protection })
+    Ok(Track {
+        id,
+        timescale,
+        handler,
+        codec,
+        protection,
+    })
 }
 
 fn sample_entry(entry: &Box<'_>) -> Result<([u8; 4], Option<Protection>), BoxError> {
@@ -245,7 +290,10 @@ fn sample_entry(entry: &Box<'_>) -> Result<([u8; 4], Option<Protection>), BoxErr
         b"enca" => 28,
         _ => return Ok((entry.kind, None)),
     };
-    let sinf = children(entry, fixed)?.into_iter().find(|b| &b.kind == b"sinf").ok_or(BoxError::Missing("sinf"))?;
+    let sinf = children(entry, fixed)?
+        .into_iter()
+        .find(|b| &b.kind == b"sinf")
+        .ok_or(BoxError::Missing("sinf"))?;
     let mut codec = [0; 4];
     let frma = descend(&sinf, &[b"frma"])?.ok_or(BoxError::Missing("frma"))?;
     codec.copy_from_slice(Fields::new(frma).take(4)?);
@@ -266,7 +314,15 @@ fn sample_entry(entry: &Box<'_>) -> Result<([u8; 4], Option<Protection>), BoxErr
         }
         false => Vec::new(),
     };
-    Ok((codec, protected.then_some(Protection { scheme, kid, iv_size, constant_iv })))
+    Ok((
+        codec,
+        protected.then_some(Protection {
+            scheme,
+            kid,
+            iv_size,
+            constant_iv,
+        }),
+    ))
 }
 
 fn pssh(found: &Box<'_>) -> Result<Pssh, BoxError> {
@@ -285,7 +341,11 @@ fn pssh(found: &Box<'_>) -> Result<Pssh, BoxError> {
         }
     }
     let length = fields.u32()? as usize;
-    Ok(Pssh { system, kids, data: fields.take(length)?.to_vec() })
+    Ok(Pssh {
+        system,
+        kids,
+        data: fields.take(length)?.to_vec(),
+    })
 }
 
 /// One movie fragment of a media segment.
@@ -335,7 +395,10 @@ fn fragment(moof: &Box<'_>, traf: &Box<'_>, iv_size: u8) -> Result<Fragment, Box
     let first = |kind: &[u8; 4]| inner.iter().find(|b| &b.kind == kind).copied();
     let mut tfhd = Fields::new(first(b"tfhd").ok_or(BoxError::Missing("tfhd"))?);
     let (_, flags) = tfhd.full()?;
-    let mut fragment = Fragment { track: tfhd.u32()?, ..Fragment::default() };
+    let mut fragment = Fragment {
+        track: tfhd.u32()?,
+        ..Fragment::default()
+    };
     let mut base = moof.offset as u64;
     if flags & 0x1 != 0 {
         base = tfhd.uint(8)?;
@@ -360,7 +423,9 @@ fn fragment(moof: &Box<'_>, traf: &Box<'_>, iv_size: u8) -> Result<Fragment, Box
             return Err(BoxError::TooMany("samples"));
         }
         if flags & 0x1 != 0 {
-            next = base.checked_add_signed(i64::from(fields.u32()? as i32)).ok_or_else(|| trun.short())?;
+            next = base
+                .checked_add_signed(i64::from(fields.u32()? as i32))
+                .ok_or_else(|| trun.short())?;
         }
         if flags & 0x4 != 0 {
             fields.u32()?;
@@ -369,13 +434,21 @@ fn fragment(moof: &Box<'_>, traf: &Box<'_>, iv_size: u8) -> Result<Fragment, Box
             if flags & 0x100 != 0 {
                 fields.u32()?;
             }
-            let size = if flags & 0x200 != 0 { fields.u32()? } else { default_size };
+            let size = if flags & 0x200 != 0 {
+                fields.u32()?
+            } else {
+                default_size
+            };
             for flag in [0x400, 0x800] {
                 if flags & flag != 0 {
                     fields.u32()?;
                 }
             }
-            fragment.samples.push(Sample { offset: next, size, ..Sample::default() });
+            fragment.samples.push(Sample {
+                offset: next,
+                size,
+                ..Sample::default()
+            });
             next = next.saturating_add(u64::from(size));
         }
     }

@@ -125,7 +125,9 @@ pub struct Newest {
 impl Mpd {
     /// Wall-clock instant of a point on the presentation timeline.
     pub fn wall_clock(&self, seconds: f64) -> Option<Timestamp> {
-        self.availability_start?.checked_add(SignedDuration::try_from_secs_f64(seconds).ok()?).ok()
+        self.availability_start?
+            .checked_add(SignedDuration::try_from_secs_f64(seconds).ok()?)
+            .ok()
     }
 }
 
@@ -146,7 +148,12 @@ impl Representation {
             Segments::Template(template) => template,
             Segments::List { newest, .. } => {
                 let end = self.period_end.or(mpd.duration).unwrap_or(0.0);
-                return Some(Newest { url: newest.clone()?, end, duration: 0.0, position: 0 });
+                return Some(Newest {
+                    url: newest.clone()?,
+                    end,
+                    duration: 0.0,
+                    position: 0,
+                });
             }
             Segments::Single => return None,
         };
@@ -154,7 +161,10 @@ impl Representation {
         if let Some(timeline) = &template.timeline {
             let (start, duration) = *timeline.last()?;
             let number = template.start_number + timeline.len() as u64 - 1;
-            let end = start.saturating_add(duration).saturating_sub(template.time_offset) as f64 / scale;
+            let end = start
+                .saturating_add(duration)
+                .saturating_sub(template.time_offset) as f64
+                / scale;
             return Some(Newest {
                 url: self.fill(&template.media, number, start),
                 end: self.period_start + end,
@@ -166,18 +176,27 @@ impl Representation {
         let duration = ticks as f64 / scale;
         let available = match mpd.dynamic {
             true => {
-                let elapsed = now.duration_since(mpd.availability_start?).as_secs_f64() + template.availability_offset;
+                let elapsed =
+                    now.duration_since(mpd.availability_start?).as_secs_f64() + template.availability_offset;
                 self.period_end.map_or(elapsed, |end| elapsed.min(end)) - self.period_start
             }
             false => self.period_end.or(mpd.duration)? - self.period_start,
         };
-        let count = if mpd.dynamic { (available / duration).floor() } else { (available / duration).ceil() };
+        let count = if mpd.dynamic {
+            (available / duration).floor()
+        } else {
+            (available / duration).ceil()
+        };
         if !(1.0..1e12).contains(&count) {
             return None;
         }
         let index = count as u64 - 1;
         Some(Newest {
-            url: self.fill(&template.media, template.start_number + index, index.saturating_mul(ticks).saturating_add(template.time_offset)),
+            url: self.fill(
+                &template.media,
+                template.start_number + index,
+                index.saturating_mul(ticks).saturating_add(template.time_offset),
+            ),
             end: self.period_start + count * duration,
             duration,
             position: index,
@@ -193,7 +212,12 @@ impl Representation {
                 continue;
             }
             let (name, format) = piece.split_once('%').unwrap_or((piece, ""));
-            let width = format.trim_end_matches('d').trim_start_matches('0').parse::<usize>().unwrap_or(0).min(20);
+            let width = format
+                .trim_end_matches('d')
+                .trim_start_matches('0')
+                .parse::<usize>()
+                .unwrap_or(0)
+                .min(20);
             match name {
                 "" => out.push('$'),
                 "RepresentationID" => out.push_str(&self.id),
@@ -208,13 +232,25 @@ impl Representation {
 }
 
 fn broken(element: &Element, problem: impl Into<String>) -> DashError {
-    DashError::Element { line: element.line, element: element.name.clone(), problem: problem.into() }
+    DashError::Element {
+        line: element.line,
+        element: element.name.clone(),
+        problem: problem.into(),
+    }
 }
 
-fn parsed<T>(element: &Element, name: &str, read: impl Fn(&str) -> Option<T>, what: &str) -> Result<Option<T>, DashError> {
+fn parsed<T>(
+    element: &Element,
+    name: &str,
+    read: impl Fn(&str) -> Option<T>,
+    what: &str,
+) -> Result<Option<T>, DashError> {
     element
         .attribute(name)
-        .map(|text| read(text.trim()).ok_or_else(|| broken(element, format!("must have {what} in @{name}, not {text:?}"))))
+        .map(|text| {
+            read(text.trim())
+                .ok_or_else(|| broken(element, format!("must have {what} in @{name}, not {text:?}")))
+        })
         .transpose()
 }
 
@@ -229,7 +265,12 @@ fn seconds(element: &Element, name: &str) -> Result<Option<f64>, DashError> {
 
 fn instant(element: &Element, name: &str) -> Result<Option<Timestamp>, DashError> {
     // A time without a zone is UTC, by section 5.3.1.2.
-    parsed(element, name, |t| t.parse().ok().or_else(|| format!("{t}Z").parse().ok()), "a date and time")
+    parsed(
+        element,
+        name,
+        |t| t.parse().ok().or_else(|| format!("{t}Z").parse().ok()),
+        "a date and time",
+    )
 }
 
 /// Parses an MPD.
@@ -242,7 +283,10 @@ pub fn parse(bytes: &[u8]) -> Result<Mpd, DashError> {
     let dynamic = root.attribute("type") == Some("dynamic");
     let availability_start = instant(&root, "availabilityStartTime")?;
     if dynamic && availability_start.is_none() {
-        return Err(broken(&root, "must have @availabilityStartTime when @type is dynamic"));
+        return Err(broken(
+            &root,
+            "must have @availabilityStartTime when @type is dynamic",
+        ));
     }
     let mut mpd = Mpd {
         dynamic,
@@ -280,15 +324,24 @@ pub fn parse(bytes: &[u8]) -> Result<Mpd, DashError> {
 }
 
 fn base_url(element: &Element) -> Option<String> {
-    element.first("BaseURL").map(|b| b.text.trim().to_owned()).filter(|t| !t.is_empty())
+    element
+        .first("BaseURL")
+        .map(|b| b.text.trim().to_owned())
+        .filter(|t| !t.is_empty())
 }
 
 fn collect_kids(element: &Element, kids: &mut Vec<Kid>) -> Result<(), DashError> {
     for child in &element.children {
         if child.name == "ContentProtection" {
             // Several key ids may stand in one attribute (ISO/IEC 23001-7 section 11.2).
-            for text in child.attribute("default_KID").into_iter().flat_map(str::split_whitespace) {
-                kids.push(Kid::parse(text).map_err(|e| broken(child, format!("has a bad default_KID: {e}")))?);
+            for text in child
+                .attribute("default_KID")
+                .into_iter()
+                .flat_map(str::split_whitespace)
+            {
+                kids.push(
+                    Kid::parse(text).map_err(|e| broken(child, format!("has a bad default_KID: {e}")))?,
+                );
             }
         } else if child.name == "AdaptationSet" || child.name == "Representation" {
             collect_kids(child, kids)?;
@@ -306,15 +359,26 @@ fn read_representation(
     let inherited = |name: &str| element.attribute(name).or_else(|| set.attribute(name));
     let content_type = inherited("contentType")
         .map(str::to_owned)
-        .or_else(|| inherited("mimeType").and_then(|m| m.split('/').next()).map(str::to_owned))
+        .or_else(|| {
+            inherited("mimeType")
+                .and_then(|m| m.split('/').next())
+                .map(str::to_owned)
+        })
         .unwrap_or_default();
     let levels = [period, set, element];
     let segments = if let Some(template) = read_template(&levels)? {
         Segments::Template(template)
     } else if let Some(list) = levels.iter().rev().find_map(|l| l.first("SegmentList")) {
         Segments::List {
-            init: list.first("Initialization").and_then(|i| i.attribute("sourceURL")).map(str::to_owned),
-            newest: list.all("SegmentURL").last().and_then(|s| s.attribute("media")).map(str::to_owned),
+            init: list
+                .first("Initialization")
+                .and_then(|i| i.attribute("sourceURL"))
+                .map(str::to_owned),
+            newest: list
+                .all("SegmentURL")
+                .last()
+                .and_then(|s| s.attribute("media"))
+                .map(str::to_owned),
         }
     } else {
         Segments::Single
@@ -324,7 +388,12 @@ fn read_representation(
         bandwidth: whole(element, "bandwidth")?
             .ok_or_else(|| broken(element, "must have @bandwidth in bits per second"))?,
         content_type,
-        base_urls: base.iter().cloned().chain(base_url(set)).chain(base_url(element)).collect(),
+        base_urls: base
+            .iter()
+            .cloned()
+            .chain(base_url(set))
+            .chain(base_url(element))
+            .collect(),
         period_start: 0.0,
         period_end: None,
         segments,
@@ -335,10 +404,22 @@ fn read_representation(
 /// SegmentTemplate inherits attribute by attribute, from Period to Representation (section 5.3.9.1).
 fn read_template(levels: &[&Element; 3]) -> Result<Option<Template>, DashError> {
     let found: Vec<&Element> = levels.iter().filter_map(|l| l.first("SegmentTemplate")).collect();
-    let Some(innermost) = found.last() else { return Ok(None) };
-    let text = |name: &str| found.iter().rev().find_map(|t| t.attribute(name)).map(str::to_owned);
+    let Some(innermost) = found.last() else {
+        return Ok(None);
+    };
+    let text = |name: &str| {
+        found
+            .iter()
+            .rev()
+            .find_map(|t| t.attribute(name))
+            .map(str::to_owned)
+    };
     let number = |name: &str| -> Result<Option<u64>, DashError> {
-        found.iter().rev().find(|t| t.attribute(name).is_some()).map_or(Ok(None), |t| whole(t, name))
+        found
+            .iter()
+            .rev()
+            .find(|t| t.attribute(name).is_some())
+            .map_or(Ok(None), |t| whole(t, name))
     };
     let timescale = number("timescale")?.unwrap_or(1);
     if timescale == 0 {
@@ -347,7 +428,10 @@ fn read_template(levels: &[&Element; 3]) -> Result<Option<Template>, DashError> 
     let segment_duration = number("duration")?;
     let timeline = found.iter().rev().find_map(|t| t.first("SegmentTimeline"));
     if segment_duration.is_none() == timeline.is_none() {
-        return Err(broken(innermost, "must have exactly one of @duration and SegmentTimeline"));
+        return Err(broken(
+            innermost,
+            "must have exactly one of @duration and SegmentTimeline",
+        ));
     }
     if segment_duration == Some(0) {
         return Err(broken(innermost, "must have a @duration above 0"));
@@ -360,7 +444,10 @@ fn read_template(levels: &[&Element; 3]) -> Result<Option<Template>, DashError> 
         start_number: number("startNumber")?.unwrap_or(1),
         segment_duration,
         timeline: timeline.map(read_timeline).transpose()?,
-        availability_offset: text("availabilityTimeOffset").and_then(|t| t.parse().ok()).filter(|o: &f64| o.is_finite()).unwrap_or(0.0),
+        availability_offset: text("availabilityTimeOffset")
+            .and_then(|t| t.parse().ok())
+            .filter(|o: &f64| o.is_finite())
+            .unwrap_or(0.0),
     }))
 }
 
@@ -368,19 +455,29 @@ fn read_timeline(timeline: &Element) -> Result<Vec<(u64, u64)>, DashError> {
     let (mut segments, mut time): (Vec<(u64, u64)>, u64) = (Vec::new(), 0);
     let entries: Vec<&Element> = timeline.all("S").collect();
     for (n, entry) in entries.iter().enumerate() {
-        let duration = whole(entry, "d")?.filter(|d| *d > 0).ok_or_else(|| broken(entry, "must have a @d above 0"))?;
+        let duration = whole(entry, "d")?
+            .filter(|d| *d > 0)
+            .ok_or_else(|| broken(entry, "must have a @d above 0"))?;
         time = whole(entry, "t")?.unwrap_or(time);
         let repeat = parsed(entry, "r", |t| t.parse::<i64>().ok(), "a whole number")?.unwrap_or(0);
         let count = match u64::try_from(repeat) {
             Ok(repeat) => repeat.saturating_add(1),
             // -1: up to the next S, or, in the last, of unknown number: then it counts as one.
-            Err(_) => match entries.get(n + 1).map(|next| whole(next, "t")).transpose()?.flatten() {
+            Err(_) => match entries
+                .get(n + 1)
+                .map(|next| whole(next, "t"))
+                .transpose()?
+                .flatten()
+            {
                 Some(next) => next.saturating_sub(time) / duration,
                 None => 1,
             },
         };
         if segments.len() as u64 + count > MAX_TIMELINE {
-            return Err(broken(entry, format!("must not bring the timeline over {MAX_TIMELINE} segments")));
+            return Err(broken(
+                entry,
+                format!("must not bring the timeline over {MAX_TIMELINE} segments"),
+            ));
         }
         for _ in 0..count {
             segments.push((time, duration));
@@ -413,16 +510,25 @@ mod tests {
     #[test]
     fn the_last_entry_of_a_timeline_is_the_newest_segment() {
         let mpd = live(r#"<SegmentTemplate timescale="1000" media="$RepresentationID$/$Time$-$Number%03d$.m4s" initialization="$RepresentationID$/i" startNumber="5"><SegmentTimeline><S t="10000" d="2000" r="2"/></SegmentTimeline></SegmentTemplate>"#).unwrap();
-        let newest = mpd.representations[0].newest(&mpd, Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!((newest.url.as_str(), newest.end, newest.duration), ("v1/14000-007.m4s", 16.0, 2.0));
-        assert_eq!(mpd.wall_clock(newest.end), Some("2026-11-23T12:00:16Z".parse().unwrap()));
+        let newest = mpd.representations[0]
+            .newest(&mpd, Timestamp::UNIX_EPOCH)
+            .unwrap();
+        assert_eq!(
+            (newest.url.as_str(), newest.end, newest.duration),
+            ("v1/14000-007.m4s", 16.0, 2.0)
+        );
+        assert_eq!(
+            mpd.wall_clock(newest.end),
+            Some("2026-11-23T12:00:16Z".parse().unwrap())
+        );
         assert_eq!(mpd.representations[0].init_url().as_deref(), Some("v1/i"));
         assert_eq!(mpd.kids[0].to_string(), "a7e61c373e219033c21091fa607bf3b8");
     }
 
     #[test]
     fn with_a_duration_the_clock_says_which_is_newest() {
-        let mpd = live(r#"<SegmentTemplate timescale="1" duration="2" media="$Number$" startNumber="1"/>"#).unwrap();
+        let mpd = live(r#"<SegmentTemplate timescale="1" duration="2" media="$Number$" startNumber="1"/>"#)
+            .unwrap();
         let at = |text: &str| mpd.representations[0].newest(&mpd, text.parse().unwrap());
         assert_eq!(at("2026-11-23T12:00:10.5Z").unwrap().url, "5");
         assert_eq!(at("2026-11-23T12:00:01Z"), None);
@@ -430,11 +536,23 @@ mod tests {
 
     #[test]
     fn mistakes_name_line_and_element() {
-        let check = |text: &str, message: &str| assert_eq!(parse(text.as_bytes()).unwrap_err().to_string(), message);
+        let check =
+            |text: &str, message: &str| assert_eq!(parse(text.as_bytes()).unwrap_err().to_string(), message);
         check("<html></html>", "line 1: the root element must be MPD, not html");
-        check("<MPD type=\"dynamic\">\n</MPD>", "line 1: MPD must have @availabilityStartTime when @type is dynamic");
-        check("<MPD>\n<Period>\n</Period></MPD>", "line 2: Period must have an AdaptationSet with a Representation");
-        let both = live(r#"<SegmentTemplate timescale="1" media="x"/>"#).unwrap_err().to_string();
-        assert_eq!(both, "line 7: SegmentTemplate must have exactly one of @duration and SegmentTimeline");
+        check(
+            "<MPD type=\"dynamic\">\n</MPD>",
+            "line 1: MPD must have @availabilityStartTime when @type is dynamic",
+        );
+        check(
+            "<MPD>\n<Period>\n</Period></MPD>",
+            "line 2: Period must have an AdaptationSet with a Representation",
+        );
+        let both = live(r#"<SegmentTemplate timescale="1" media="x"/>"#)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            both,
+            "line 7: SegmentTemplate must have exactly one of @duration and SegmentTimeline"
+        );
     }
 }

@@ -162,7 +162,10 @@ pub fn parse(bytes: &[u8]) -> Result<Playlist, HlsError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut parser = Parser::default();
     let mut lines = text.lines().enumerate().map(|(n, line)| (n + 1, line.trim_end()));
-    if lines.next().is_none_or(|(_, first)| !first.starts_with("#EXTM3U")) {
+    if lines
+        .next()
+        .is_none_or(|(_, first)| !first.starts_with("#EXTM3U"))
+    {
         return Err(HlsError::NoHeader);
     }
     for (line, content) in lines {
@@ -199,7 +202,11 @@ struct Parser {
 }
 
 fn broken(line: usize, tag: &'static str, problem: impl Into<String>) -> HlsError {
-    HlsError::Tag { line, tag, problem: problem.into() }
+    HlsError::Tag {
+        line,
+        tag,
+        problem: problem.into(),
+    }
 }
 
 impl Parser {
@@ -218,7 +225,13 @@ impl Parser {
             "EXT-X-STREAM-INF" => {
                 let bandwidth = attribute(value, "BANDWIDTH")
                     .and_then(|v| v.parse().ok())
-                    .ok_or_else(|| broken(line, "EXT-X-STREAM-INF", "must have a BANDWIDTH in bits per second"))?;
+                    .ok_or_else(|| {
+                        broken(
+                            line,
+                            "EXT-X-STREAM-INF",
+                            "must have a BANDWIDTH in bits per second",
+                        )
+                    })?;
                 self.stream_inf = Some((bandwidth, line));
             }
             "EXT-X-MEDIA" => {
@@ -239,7 +252,11 @@ impl Parser {
                     .parse()
                     .map_err(|_| broken(line, "EXT-X-MEDIA-SEQUENCE", "must be a whole number"))?;
                 if !self.media.segments.is_empty() {
-                    return Err(broken(line, "EXT-X-MEDIA-SEQUENCE", "must come before the first segment"));
+                    return Err(broken(
+                        line,
+                        "EXT-X-MEDIA-SEQUENCE",
+                        "must come before the first segment",
+                    ));
                 }
             }
             "EXTINF" => {
@@ -251,26 +268,39 @@ impl Parser {
             }
             "EXT-X-BYTERANGE" => {
                 self.byte_range = Some(
-                    byte_range(value).ok_or_else(|| broken(line, "EXT-X-BYTERANGE", "must be LENGTH[@OFFSET]"))?,
+                    byte_range(value)
+                        .ok_or_else(|| broken(line, "EXT-X-BYTERANGE", "must be LENGTH[@OFFSET]"))?,
                 );
             }
             "EXT-X-PROGRAM-DATE-TIME" => {
-                self.date = Some(
-                    date(value)
-                        .ok_or_else(|| broken(line, "EXT-X-PROGRAM-DATE-TIME", "must be an ISO 8601 date with a zone"))?,
-                );
+                self.date = Some(date(value).ok_or_else(|| {
+                    broken(
+                        line,
+                        "EXT-X-PROGRAM-DATE-TIME",
+                        "must be an ISO 8601 date with a zone",
+                    )
+                })?);
             }
             "EXT-X-MAP" => {
-                let uri = attribute(value, "URI").ok_or_else(|| broken(line, "EXT-X-MAP", "must have a URI"))?;
+                let uri =
+                    attribute(value, "URI").ok_or_else(|| broken(line, "EXT-X-MAP", "must have a URI"))?;
                 let range = match attribute(value, "BYTERANGE") {
                     Some(range) => {
-                        let (offset, length) = byte_range(&range)
-                            .ok_or_else(|| broken(line, "EXT-X-MAP", "must have a BYTERANGE of the form LENGTH[@OFFSET]"))?;
+                        let (offset, length) = byte_range(&range).ok_or_else(|| {
+                            broken(
+                                line,
+                                "EXT-X-MAP",
+                                "must have a BYTERANGE of the form LENGTH[@OFFSET]",
+                            )
+                        })?;
                         Some((offset.unwrap_or(0), length))
                     }
                     None => None,
                 };
-                self.map = Some(Map { uri, byte_range: range });
+                self.map = Some(Map {
+                    uri,
+                    byte_range: range,
+                });
             }
             "EXT-X-KEY" => self.key(line, value)?,
             "EXT-X-GAP" => self.gap = true,
@@ -283,7 +313,8 @@ impl Parser {
 
     /// Keys given together apply together; the first key behind a segment begins a new set.
     fn key(&mut self, line: usize, value: &str) -> Result<(), HlsError> {
-        let method = attribute(value, "METHOD").ok_or_else(|| broken(line, "EXT-X-KEY", "must have a METHOD"))?;
+        let method =
+            attribute(value, "METHOD").ok_or_else(|| broken(line, "EXT-X-KEY", "must have a METHOD"))?;
         if !self.key_open {
             (self.keys, self.key_open) = (Vec::new(), true);
         }
@@ -294,19 +325,28 @@ impl Parser {
         let uri = attribute(value, "URI")
             .ok_or_else(|| broken(line, "EXT-X-KEY", format!("must have a URI with METHOD={method}")))?;
         let kid = match attribute(value, "KEYID") {
-            Some(text) => {
-                Some(Kid::parse(&text).map_err(|e| broken(line, "EXT-X-KEY", format!("has a bad KEYID: {e}")))?)
-            }
+            Some(text) => Some(
+                Kid::parse(&text).map_err(|e| broken(line, "EXT-X-KEY", format!("has a bad KEYID: {e}")))?,
+            ),
             None => None,
         };
         let format = attribute(value, "KEYFORMAT").unwrap_or_else(|| "identity".into());
-        self.keys.push(Key { method, uri, format, kid });
+        self.keys.push(Key {
+            method,
+            uri,
+            format,
+            kid,
+        });
         Ok(())
     }
 
     fn uri(&mut self, line: usize, uri: &str) -> Result<(), HlsError> {
         if let Some((bandwidth, line)) = self.stream_inf.take() {
-            self.multivariant.variants.push(Variant { uri: uri.to_owned(), bandwidth, line });
+            self.multivariant.variants.push(Variant {
+                uri: uri.to_owned(),
+                bandwidth,
+                line,
+            });
             return Ok(());
         }
         let Some(duration) = self.duration.take() else {
@@ -321,8 +361,15 @@ impl Parser {
             self.range_end = Some((uri.to_owned(), offset.saturating_add(length)));
             (offset, length)
         });
-        let sequence = self.media.media_sequence.saturating_add(self.media.segments.len() as u64);
-        let extrapolated = self.media.segments.last().and_then(|s| plus(s.program_date_time?, s.duration));
+        let sequence = self
+            .media
+            .media_sequence
+            .saturating_add(self.media.segments.len() as u64);
+        let extrapolated = self
+            .media
+            .segments
+            .last()
+            .and_then(|s| plus(s.program_date_time?, s.duration));
         self.media.segments.push(Segment {
             uri: uri.to_owned(),
             duration,
@@ -355,9 +402,11 @@ impl Parser {
                 }
                 Ok(Playlist::Multivariant(self.multivariant))
             }
-            (None, _) if !self.seen_target => {
-                Err(broken(1, "EXT-X-TARGETDURATION", "must be there in a media playlist"))
-            }
+            (None, _) if !self.seen_target => Err(broken(
+                1,
+                "EXT-X-TARGETDURATION",
+                "must be there in a media playlist",
+            )),
             (None, _) => Ok(Playlist::Media(self.media)),
         }
     }
@@ -365,7 +414,10 @@ impl Parser {
 
 /// A non-negative, finite decimal number.
 fn number(text: &str) -> Option<f64> {
-    text.trim().parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0 && *n < 1e9)
+    text.trim()
+        .parse::<f64>()
+        .ok()
+        .filter(|n| n.is_finite() && *n >= 0.0 && *n < 1e9)
 }
 
 fn byte_range(text: &str) -> Option<(Option<u64>, u64)> {
@@ -416,7 +468,9 @@ mod tests {
 
     #[test]
     fn dates_are_carried_from_segment_to_segment() {
-        let list = media("#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-PROGRAM-DATE-TIME:2026-11-23T12:00:00.000+0000\n#EXTINF:6,\na\n#EXTINF:5.5,\nb\n");
+        let list = media(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-PROGRAM-DATE-TIME:2026-11-23T12:00:00.000+0000\n#EXTINF:6,\na\n#EXTINF:5.5,\nb\n",
+        );
         assert_eq!(list.segments[1].sequence, 8);
         assert_eq!(list.live_edge(), Some("2026-11-23T12:00:11.5Z".parse().unwrap()));
         assert!(list.is_live());
@@ -431,24 +485,39 @@ mod tests {
              #EXTINF:6,\na\n#EXTINF:6,\nb\n#EXT-X-KEY:METHOD=NONE\n#EXTINF:6,\nc\n",
         );
         assert_eq!(list.segments[1].keys.len(), 2);
-        assert_eq!(list.segments[1].keys[1].kid.unwrap().to_string(), "00112233445566778899aabbccddeeff");
+        assert_eq!(
+            list.segments[1].keys[1].kid.unwrap().to_string(),
+            "00112233445566778899aabbccddeeff"
+        );
         assert!(list.segments[2].keys.is_empty());
     }
 
     #[test]
     fn byte_ranges_without_offset_go_on_where_the_last_ended() {
-        let list = media("#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\n#EXT-X-BYTERANGE:100@10\na\n#EXTINF:6,\n#EXT-X-BYTERANGE:50\na\n");
+        let list = media(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\n#EXT-X-BYTERANGE:100@10\na\n#EXTINF:6,\n#EXT-X-BYTERANGE:50\na\n",
+        );
         assert_eq!(list.segments[1].byte_range, Some((110, 50)));
     }
 
     #[test]
     fn mistakes_name_line_and_tag() {
-        let check = |text: &str, message: &str| assert_eq!(parse(text.as_bytes()).unwrap_err().to_string(), message);
+        let check =
+            |text: &str, message: &str| assert_eq!(parse(text.as_bytes()).unwrap_err().to_string(), message);
         check("<html>", "line 1: a playlist must begin with #EXTM3U");
         check("", "line 1: a playlist must begin with #EXTM3U");
-        check("#EXTM3U\n#EXTINF:x,\na", "line 2: EXTINF must begin with a duration in seconds");
-        check("#EXTM3U\n#EXT-X-TARGETDURATION:6\na", "line 3: EXTINF must stand before this URI");
-        check("#EXTM3U\n#EXTINF:6,\na", "line 1: EXT-X-TARGETDURATION must be there in a media playlist");
+        check(
+            "#EXTM3U\n#EXTINF:x,\na",
+            "line 2: EXTINF must begin with a duration in seconds",
+        );
+        check(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:6\na",
+            "line 3: EXTINF must stand before this URI",
+        );
+        check(
+            "#EXTM3U\n#EXTINF:6,\na",
+            "line 1: EXT-X-TARGETDURATION must be there in a media playlist",
+        );
         check(
             "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na\n#EXT-X-TARGETDURATION:6\n",
             "line 4: playlist must not mix tags of media and of multivariant playlists",

@@ -15,7 +15,10 @@ impl Kid {
     /// Reads a UUID (`a7e61c37-3e21-…`), 32 hexadecimal digits, or the `0x…` form of HLS `KEYID`.
     pub fn parse(text: &str) -> Result<Kid, KidError> {
         let error = || KidError(text.chars().take(64).collect());
-        let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+        let digits = text
+            .strip_prefix("0x")
+            .or_else(|| text.strip_prefix("0X"))
+            .unwrap_or(text);
         let digits: Vec<u8> = digits.bytes().filter(|b| *b != b'-').collect();
         let mut kid = [0; 16];
         if digits.len() != 32 {

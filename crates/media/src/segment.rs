@@ -44,8 +44,14 @@ mod tests {
         let ts: Vec<u8> = (0..564).map(|n| if n % 188 == 0 { 0x47 } else { 0 }).collect();
         assert_eq!(SegmentKind::of(&ts), Some(SegmentKind::Ts));
         assert_eq!(SegmentKind::of(b"\0\0\0\x18stypmsdh"), Some(SegmentKind::Fmp4));
-        assert_eq!(SegmentKind::of(b"\xef\xbb\xbfWEBVTT\n"), Some(SegmentKind::WebVtt));
-        assert_eq!(SegmentKind::of(&[0xff, 0xf1, 0x50]), Some(SegmentKind::PackedAudio));
+        assert_eq!(
+            SegmentKind::of(b"\xef\xbb\xbfWEBVTT\n"),
+            Some(SegmentKind::WebVtt)
+        );
+        assert_eq!(
+            SegmentKind::of(&[0xff, 0xf1, 0x50]),
+            Some(SegmentKind::PackedAudio)
+        );
         assert_eq!(SegmentKind::of(b"<!doctype html><title>error</title>"), None);
         assert_eq!(SegmentKind::of(b""), None);
     }

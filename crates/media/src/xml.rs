@@ -30,7 +30,10 @@ pub struct XmlError {
 impl Element {
     /// Value of an attribute, by its local name.
     pub fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.attributes
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 
     /// Children of a name.
@@ -59,21 +62,35 @@ pub(crate) fn parse(text: &str) -> Result<Element, XmlError> {
             Event::Start(start) => {
                 count += 1;
                 if stack.len() >= MAX_DEPTH || count > MAX_ELEMENTS {
-                    return Err(error(format!("must not have more than {MAX_DEPTH} levels or {MAX_ELEMENTS} elements")));
+                    return Err(error(format!(
+                        "must not have more than {MAX_DEPTH} levels or {MAX_ELEMENTS} elements"
+                    )));
                 }
-                let mut element = Element { name: start.local_name().as_ref().to_owned(), line, ..Element::default() };
+                let mut element = Element {
+                    name: start.local_name().as_ref().to_owned(),
+                    line,
+                    ..Element::default()
+                };
                 for attribute in start.attributes() {
                     let attribute = attribute.map_err(|e| error(e.to_string()))?;
                     if element.attributes.len() >= MAX_ATTRIBUTES {
-                        return Err(error(format!("must not have more than {MAX_ATTRIBUTES} attributes")));
+                        return Err(error(format!(
+                            "must not have more than {MAX_ATTRIBUTES} attributes"
+                        )));
                     }
-                    let value = quick_xml::escape::unescape(&attribute.value).map_err(|e| error(e.to_string()))?.into_owned();
-                    element.attributes.push((attribute.key.local_name().as_ref().to_owned(), value));
+                    let value = quick_xml::escape::unescape(&attribute.value)
+                        .map_err(|e| error(e.to_string()))?
+                        .into_owned();
+                    element
+                        .attributes
+                        .push((attribute.key.local_name().as_ref().to_owned(), value));
                 }
                 stack.push(element);
             }
             Event::End(_) => {
-                let Some(done) = stack.pop() else { return Err(error("an end tag without a start".into())) };
+                let Some(done) = stack.pop() else {
+                    return Err(error("an end tag without a start".into()));
+                };
                 match stack.last_mut() {
                     Some(parent) => parent.children.push(done),
                     None => return Ok(done),
@@ -82,7 +99,9 @@ pub(crate) fn parse(text: &str) -> Result<Element, XmlError> {
             Event::Text(piece) => push(&mut stack, &piece),
             Event::CData(piece) => push(&mut stack, &piece),
             Event::GeneralRef(reference) => {
-                let text = quick_xml::escape::unescape(&format!("&{};", &*reference)).map_err(|e| error(e.to_string()))?.into_owned();
+                let text = quick_xml::escape::unescape(&format!("&{};", &*reference))
+                    .map_err(|e| error(e.to_string()))?
+                    .into_owned();
                 push(&mut stack, &text);
             }
             Event::Eof => return Err(error("the document ends before its root element does".into())),
@@ -107,7 +126,10 @@ struct Lines<'a> {
 impl Lines<'_> {
     fn at(&mut self, offset: usize) -> usize {
         let bytes = self.text.as_bytes();
-        self.line += bytes[self.at.min(offset)..offset].iter().filter(|b| **b == b'\n').count();
+        self.line += bytes[self.at.min(offset)..offset]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count();
         self.at = offset;
         self.line
     }

@@ -21,7 +21,12 @@ fn parse_all(bytes: &[u8]) {
 }
 
 fn media(path: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/media").join(path)).unwrap()
+    std::fs::read(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../testkit/media")
+            .join(path),
+    )
+    .unwrap()
 }
 
 proptest! {
@@ -60,11 +65,23 @@ fn init_and_media_segments_of_the_packager_are_understood() {
         let segment = media(&format!("cenc/{track}/2.m4s"));
         let fragments = bmff::fragments(&segment, iv_size).unwrap();
         let last = fragments.last().unwrap().samples.last().unwrap();
-        assert_eq!(last.offset + u64::from(last.size), segment.len() as u64, "samples must fill mdat to its end");
-        assert!(fragments[0].samples.iter().all(|s| s.iv.len() == usize::from(iv_size)));
+        assert_eq!(
+            last.offset + u64::from(last.size),
+            segment.len() as u64,
+            "samples must fill mdat to its end"
+        );
+        assert!(
+            fragments[0]
+                .samples
+                .iter()
+                .all(|s| s.iv.len() == usize::from(iv_size))
+        );
         assert_eq!(init.pssh[0].kids, init.kids());
     }
-    assert_eq!(bmff::Init::parse(&media("clear/low/init.mp4")).unwrap().kids(), []);
+    assert_eq!(
+        bmff::Init::parse(&media("clear/low/init.mp4")).unwrap().kids(),
+        []
+    );
 }
 
 fn corpus() -> Option<Vec<PathBuf>> {
@@ -103,6 +120,9 @@ fn other_peoples_files_are_survived_and_most_are_understood() {
         understood += usize::from(good);
     }
     // Many are broken on purpose; a parser that refuses half of the world's manifests would be ours.
-    assert!(understood * 10 >= total * 6, "only {understood} of {total} understood");
+    assert!(
+        understood * 10 >= total * 6,
+        "only {understood} of {total} understood"
+    );
     println!("{understood} of {total} playlists and MPDs understood");
 }

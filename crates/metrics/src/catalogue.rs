@@ -41,7 +41,9 @@ pub struct Metric {
 pub const PROBE_LABELS: [&str; 4] = ["tenant_namespace", "tenant", "probe", "region"];
 
 /// Seconds, from a phase on loopback to a run at its timeout.
-const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const SECONDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
 
 macro_rules! catalogue {
     ($($(#[doc = $doc:literal])+ $const:ident = $name:literal, $kind:expr, $program:ident, $of_probe:literal, [$($label:literal),*];)+) => {
@@ -127,18 +129,43 @@ mod tests {
         for metric in CATALOGUE {
             let name = metric.name;
             assert!(seen.insert(name), "{name} is there twice");
-            assert_eq!(matches!(metric.kind, Kind::Counter), name.ends_with("_total"), "{name}");
-            assert!(name.starts_with("drmwatch_") && metric.help.trim().ends_with('.'), "{name}");
-            assert!(!matches!(metric.kind, Kind::Histogram(_)) || name.ends_with("_seconds"), "{name}");
-            let renamed = ["namespace", "pod", "job", "instance", "service", "endpoint", "container"];
-            assert!(metric.labels.iter().all(|l| !renamed.contains(l)), "scraping would rename a label of {name}");
+            assert_eq!(
+                matches!(metric.kind, Kind::Counter),
+                name.ends_with("_total"),
+                "{name}"
+            );
+            assert!(
+                name.starts_with("drmwatch_") && metric.help.trim().ends_with('.'),
+                "{name}"
+            );
+            assert!(
+                !matches!(metric.kind, Kind::Histogram(_)) || name.ends_with("_seconds"),
+                "{name}"
+            );
+            let renamed = [
+                "namespace",
+                "pod",
+                "job",
+                "instance",
+                "service",
+                "endpoint",
+                "container",
+            ];
+            assert!(
+                metric.labels.iter().all(|l| !renamed.contains(l)),
+                "scraping would rename a label of {name}"
+            );
         }
     }
 
     #[test]
     fn the_reference_page_is_what_the_catalogue_says() {
-        let mut page = String::from("# Metrics\n\nGenerated from `crates/metrics` by `make generate`; do not edit.\n\n");
-        page += &format!("Series about a probe also have the labels `{}`.\n", PROBE_LABELS.join("`, `"));
+        let mut page =
+            String::from("# Metrics\n\nGenerated from `crates/metrics` by `make generate`; do not edit.\n\n");
+        page += &format!(
+            "Series about a probe also have the labels `{}`.\n",
+            PROBE_LABELS.join("`, `")
+        );
         for (program, title) in [(Program::Runner, "Runner"), (Program::Operator, "Operator")] {
             page += &format!("\n## {title}\n\n| name | type | labels | meaning |\n|---|---|---|---|\n");
             for metric in CATALOGUE.iter().filter(|m| m.program == program) {
@@ -151,18 +178,30 @@ mod tests {
                 if metric.of_probe {
                     labels.insert(0, "*probe*".into());
                 }
-                page += &format!("| `{}` | {kind} | {} | {} |\n", metric.name, labels.join(", "), metric.help.trim());
+                page += &format!(
+                    "| `{}` | {kind} | {} | {} |\n",
+                    metric.name,
+                    labels.join(", "),
+                    metric.help.trim()
+                );
             }
         }
         page += "\n## Reasons\n\nThe closed list behind the label `reason`, the conditions and the Events.\n\n| reason | whose | meaning |\n|---|---|---|\n";
         for reason in drmwatch_plan::Reason::ALL {
-            page += &format!("| `{reason}` | {:?} | {} |\n", reason.domain(), reason.meaning().trim());
+            page += &format!(
+                "| `{reason}` | {:?} | {} |\n",
+                reason.domain(),
+                reason.meaning().trim()
+            );
         }
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
         if std::env::var_os("UPDATE").is_some() {
             std::fs::write(path, &page).unwrap();
         }
         let found = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(found == page, "docs/metrics.md is not what the catalogue says; run `make generate`");
+        assert!(
+            found == page,
+            "docs/metrics.md is not what the catalogue says; run `make generate`"
+        );
     }
 }

@@ -4,14 +4,18 @@
 use crate::*;
 use drmwatch_plan::{Outcome, Verdict};
 
-
 /// Records the outcome of a run.
 pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
     let at = outcome.started_at.as_millisecond() as f64 / 1000.0;
     metrics.set(&LAST_RUN, owner, &[], at);
     metrics.observe(&PROBE_DURATION, owner, &[], outcome.duration_seconds);
     for label in ["pass", "fail", "inconclusive"] {
-        metrics.add(&PROBE_RUNS, owner, &[label], u64::from(label == outcome.verdict.label()));
+        metrics.add(
+            &PROBE_RUNS,
+            owner,
+            &[label],
+            u64::from(label == outcome.verdict.label()),
+        );
     }
     metrics.clear(&PROBE_FAILURE_INFO, owner);
     match outcome.verdict {

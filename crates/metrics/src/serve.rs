@@ -1,8 +1,20 @@
 //! `/metrics`, `/healthz`, `/readyz`.
 
-use axum::{Router, extract::State, http::{HeaderMap, StatusCode, header}, response::IntoResponse, routing::get};
 use crate::{Metrics, render};
-use std::{net::SocketAddr, sync::{Arc, atomic::{AtomicBool, Ordering}}};
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// Whether a program is ready to be relied upon. Clones share it.
 #[derive(Clone, Default)]
@@ -21,9 +33,16 @@ pub async fn serve(listen: SocketAddr, metrics: Metrics, ready: Ready) -> std::i
         .route("/metrics", get(scrape))
         .with_state(metrics)
         .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(move || async move {
-            if ready.0.load(Ordering::Relaxed) { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") }
-        }));
+        .route(
+            "/readyz",
+            get(move || async move {
+                if ready.0.load(Ordering::Relaxed) {
+                    (StatusCode::OK, "ok")
+                } else {
+                    (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+                }
+            }),
+        );
     let listener = tokio::net::TcpListener::bind(listen).await?;
     let bound = listener.local_addr()?;
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -31,7 +50,10 @@ pub async fn serve(listen: SocketAddr, metrics: Metrics, ready: Ready) -> std::i
 }
 
 async fn scrape(State(metrics): State<Metrics>, headers: HeaderMap) -> impl IntoResponse {
-    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
     match render(&metrics, accept) {
         Ok((text, kind)) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

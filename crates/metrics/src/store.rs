@@ -53,12 +53,18 @@ impl Metrics {
         if !owners.contains_key(owner) {
             owners.insert(owner.clone(), Series::default());
         }
-        let Some(series) = owners.get_mut(owner) else { return };
+        let Some(series) = owners.get_mut(owner) else {
+            return;
+        };
         let key = (metric.name, labels.iter().map(|l| l.to_string()).collect());
         change(series.entry(key).or_insert_with(|| match metric.kind {
             Kind::Counter => Value::Counter(0),
             Kind::Gauge => Value::Gauge(0.0),
-            Kind::Histogram(bounds) => Value::Histogram { sum: 0.0, count: 0, buckets: vec![0; bounds.len() + 1] },
+            Kind::Histogram(bounds) => Value::Histogram {
+                sum: 0.0,
+                count: 0,
+                buckets: vec![0; bounds.len() + 1],
+            },
         }));
     }
 
@@ -87,7 +93,9 @@ impl Metrics {
 
     /// Counts a value into a histogram.
     pub fn observe(&self, metric: &'static Metric, owner: &Owner, labels: &[&str], seconds: f64) {
-        let Kind::Histogram(bounds) = metric.kind else { return };
+        let Kind::Histogram(bounds) = metric.kind else {
+            return;
+        };
         self.with(metric, owner, labels, |value| {
             if let Value::Histogram { sum, count, buckets } = value {
                 *sum += seconds;
@@ -147,10 +155,14 @@ impl Collector for Metrics {
                     Value::Counter(n) => one.encode_counter::<NoLabelSet, u64, u64>(n, None)?,
                     Value::Gauge(v) => one.encode_gauge(v)?,
                     Value::Histogram { sum, count, buckets } => {
-                        let Kind::Histogram(bounds) = metric.kind else { continue };
+                        let Kind::Histogram(bounds) = metric.kind else {
+                            continue;
+                        };
                         let bounds = bounds.iter().copied().chain([f64::INFINITY]);
                         let buckets: Vec<_> = bounds.zip(buckets.iter().copied()).collect();
-                        let none: Option<&HashMap<usize, prometheus_client::metrics::exemplar::Exemplar<NoLabelSet, f64>>> = None;
+                        let none: Option<
+                            &HashMap<usize, prometheus_client::metrics::exemplar::Exemplar<NoLabelSet, f64>>,
+                        > = None;
                         one.encode_histogram(*sum, *count, &buckets, none)?;
                     }
                 }

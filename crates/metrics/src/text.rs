@@ -58,7 +58,11 @@ mod tests {
     use drmwatch_plan::ProbeId;
 
     fn owner(probe: &str) -> Owner {
-        let id = ProbeId { namespace: "n".into(), tenant: "t".into(), probe: probe.into() };
+        let id = ProbeId {
+            namespace: "n".into(),
+            tenant: "t".into(),
+            probe: probe.into(),
+        };
         Owner::probe(&id, "eu")
     }
 
@@ -78,15 +82,25 @@ mod tests {
         let metrics = filled();
         let (openmetrics, _) = render(&metrics, "application/openmetrics-text;version=1.0.0").unwrap();
         let (plain, _) = render(&metrics, "*/*").unwrap();
-        let samples = |text: &str| text.lines().filter(|l| !l.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
+        let samples = |text: &str| {
+            text.lines()
+                .filter(|l| !l.starts_with('#'))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(samples(&openmetrics), samples(&plain));
         assert!(openmetrics.ends_with("# EOF\n") && !plain.contains("# EOF"));
-        assert!(plain.contains("# TYPE drmwatch_probe_runs_total counter\n"), "{plain}");
+        assert!(
+            plain.contains("# TYPE drmwatch_probe_runs_total counter\n"),
+            "{plain}"
+        );
         let line = r#"drmwatch_probe_runs_total{tenant_namespace="n",tenant="t",probe="a",region="eu"#;
         assert!(plain.contains(line), "{plain}");
         for (bound, count) in [("0.0025", " 0"), ("0.005", " 1"), ("60.0", " 1"), ("+Inf", " 2")] {
             let bucket = format!("le=\"{bound}\"");
-            let found = plain.lines().find(|l| l.contains(&bucket) && l.contains("probe=\"a\""));
+            let found = plain
+                .lines()
+                .find(|l| l.contains(&bucket) && l.contains("probe=\"a\""));
             let line = found.unwrap_or_else(|| panic!("{bucket}\n{plain}"));
             assert!(line.ends_with(count), "{line}");
         }
@@ -103,21 +117,32 @@ mod tests {
     /// The judge is promtool itself, where it is installed; `make test` installs it.
     #[test]
     fn promtool_finds_nothing_to_complain_about() {
-        use std::{io::Write, process::{Command, Stdio}};
+        use std::{
+            io::Write,
+            process::{Command, Stdio},
+        };
         let metrics = filled();
         metrics.set(&PROBE_FAILURE_INFO, &owner("a"), &["s", "Timeout"], 1.0);
         metrics.add(&RECONCILES, &Owner::program(), &["DrmProbe"], 1);
         metrics.observe(&SLOT_LAG, &Owner::program(), &[], 0.1);
         let (text, _) = render(&metrics, "").unwrap();
-        let Ok(mut promtool) =
-            Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+        let Ok(mut promtool) = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
         else {
             eprintln!("SKIPPED: promtool is not installed");
             return;
         };
         promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         let output = promtool.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.trim().is_empty(), "{said}\n{text}");
+        let said =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && said.trim().is_empty(),
+            "{said}\n{text}"
+        );
     }
 }

@@ -30,7 +30,10 @@ struct Problems(Vec<Problem>);
 
 impl Problems {
     fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Problem { field: field.into(), message: message.into() });
+        self.0.push(Problem {
+            field: field.into(),
+            message: message.into(),
+        });
     }
     fn demand(&mut self, holds: bool, field: impl Into<String>, message: &str) {
         if !holds {
@@ -67,7 +70,12 @@ pub fn compile(
 ) -> Result<Plan, Vec<Problem>> {
     let mut problems = Problems::default();
     check_schedule(probe, &mut problems);
-    let tls = probe.spec.tls.clone().or_else(|| tenant.spec.defaults.tls.clone()).unwrap_or_default();
+    let tls = probe
+        .spec
+        .tls
+        .clone()
+        .or_else(|| tenant.spec.defaults.tls.clone())
+        .unwrap_or_default();
     let used = check_steps(probe, &tls, &mut problems);
     let known: BTreeMap<&str, &Credential> = tenant
         .spec
@@ -97,7 +105,11 @@ pub fn compile(
     Ok(Plan {
         uid: probe.metadata.uid.clone().unwrap_or_else(|| name.clone()),
         id: ProbeId {
-            namespace: probe.metadata.namespace.clone().unwrap_or_else(|| "default".into()),
+            namespace: probe
+                .metadata
+                .namespace
+                .clone()
+                .unwrap_or_else(|| "default".into()),
             tenant: probe.spec.tenant_ref.name.clone(),
             probe: name,
         },
@@ -122,15 +134,38 @@ pub fn compile(
 /// Problems of a tenant by itself.
 pub fn check_tenant(tenant: &MonitoredTenant) -> Vec<Problem> {
     let mut problems = Problems::default();
-    name_fits(&tenant.metadata.name, 40, ", so that TENANT-SERVICE fits a label", &mut problems);
-    unique(tenant.spec.services.iter().map(|s| &s.name), "spec.services", "service names must be unique", &mut problems);
-    unique(tenant.spec.credentials.iter().map(|c| &c.name), "spec.credentials", "credential names must be unique", &mut problems);
+    name_fits(
+        &tenant.metadata.name,
+        40,
+        ", so that TENANT-SERVICE fits a label",
+        &mut problems,
+    );
+    unique(
+        tenant.spec.services.iter().map(|s| &s.name),
+        "spec.services",
+        "service names must be unique",
+        &mut problems,
+    );
+    unique(
+        tenant.spec.credentials.iter().map(|c| &c.name),
+        "spec.credentials",
+        "credential names must be unique",
+        &mut problems,
+    );
     let defaults = &tenant.spec.defaults;
     if let (Some(timeout), Some(interval)) = (defaults.timeout_seconds, defaults.interval_seconds) {
-        problems.demand(timeout < interval, "spec.defaults", "timeoutSeconds must be less than intervalSeconds");
+        problems.demand(
+            timeout < interval,
+            "spec.defaults",
+            "timeoutSeconds must be less than intervalSeconds",
+        );
     }
     for (n, service) in tenant.spec.services.iter().enumerate() {
-        let kinds = [service.stream.is_some(), service.license.is_some(), service.endpoint.is_some()];
+        let kinds = [
+            service.stream.is_some(),
+            service.license.is_some(),
+            service.endpoint.is_some(),
+        ];
         problems.demand(
             kinds.iter().filter(|k| **k).count() == 1,
             format!("spec.services[{n}]"),
@@ -143,7 +178,12 @@ pub fn check_tenant(tenant: &MonitoredTenant) -> Vec<Problem> {
 /// Problems of a pool.
 pub fn check_pool(pool: &RunnerPool) -> Vec<Problem> {
     let mut problems = Problems::default();
-    name_fits(&pool.metadata.name, 40, ", so that names made from it fit", &mut problems);
+    name_fits(
+        &pool.metadata.name,
+        40,
+        ", so that names made from it fit",
+        &mut problems,
+    );
     for (n, cidr) in pool.spec.egress.allow_cidrs.iter().enumerate() {
         if cidr.parse::<ipnet::IpNet>().is_err() {
             problems.add(
@@ -157,7 +197,11 @@ pub fn check_pool(pool: &RunnerPool) -> Vec<Problem> {
 
 fn name_fits(name: &Option<String>, limit: usize, why: &str, problems: &mut Problems) {
     let fits = name.as_ref().is_none_or(|n| n.len() <= limit);
-    problems.demand(fits, "metadata.name", &format!("metadata.name must be at most {limit} characters{why}"));
+    problems.demand(
+        fits,
+        "metadata.name",
+        &format!("metadata.name must be at most {limit} characters{why}"),
+    );
 }
 
 fn unique<'a>(names: impl Iterator<Item = &'a String>, field: &str, message: &str, problems: &mut Problems) {
@@ -199,7 +243,8 @@ fn check_schedule(probe: &DrmProbe, problems: &mut Problems) {
             "timeoutSeconds must be less than schedule.intervalSeconds",
         );
         problems.demand(
-            spec.execution == Execution::Resident || (interval > 0 && interval % 60 == 0 && 3600 % interval == 0),
+            spec.execution == Execution::Resident
+                || (interval > 0 && interval % 60 == 0 && 3600 % interval == 0),
             "spec.schedule.intervalSeconds",
             "schedule.intervalSeconds must be whole minutes that divide an hour when execution is Job",
         );
@@ -211,11 +256,24 @@ fn check_steps(probe: &DrmProbe, tls: &Tls, problems: &mut Problems) -> BTreeMap
     let mut used = BTreeMap::new();
     check_tls(tls, &mut used, problems);
     let steps = &probe.spec.steps;
-    problems.demand((1..=10).contains(&steps.len()), "spec.steps", "a probe must have between 1 and 10 steps");
-    unique(steps.iter().map(|s| &s.name), "spec.steps", "step names must be unique", problems);
+    problems.demand(
+        (1..=10).contains(&steps.len()),
+        "spec.steps",
+        "a probe must have between 1 and 10 steps",
+    );
+    unique(
+        steps.iter().map(|s| &s.name),
+        "spec.steps",
+        "step names must be unique",
+        problems,
+    );
     for (n, step) in steps.iter().enumerate() {
         let at = format!("spec.steps[{n}]");
-        problems.demand(step.name != "credentials", format!("{at}.name"), "a step must not be named credentials");
+        problems.demand(
+            step.name != "credentials",
+            format!("{at}.name"),
+            "a step must not be named credentials",
+        );
         let kinds = [step.http.is_some(), step.stream.is_some(), step.license.is_some()];
         if kinds.iter().filter(|k| **k).count() != 1 {
             problems.add(&at, "a step must have exactly one of http, stream, license");
@@ -226,7 +284,9 @@ fn check_steps(probe: &DrmProbe, tls: &Tls, problems: &mut Problems) -> BTreeMap
         }
         check_kind(&at, step, &steps[..n], problems);
         for (m, expectation) in step.expect.iter().enumerate() {
-            if let Err(error) = Expression::compile(&expectation.cel, step_kind(step), step_variables(step_kind(step))) {
+            if let Err(error) =
+                Expression::compile(&expectation.cel, step_kind(step), step_variables(step_kind(step)))
+            {
                 problems.add(format!("{at}.expect[{m}].cel"), error.to_string());
             }
         }
@@ -241,17 +301,35 @@ fn check_kind(at: &str, step: &Step, earlier: &[Step], problems: &mut Problems) 
             format!("{at}.http.body"),
             "body must be used with method POST, PUT or DELETE",
         );
-        unique(http.outputs.iter().map(|o| &o.name), &format!("{at}.http.outputs"), "output names must be unique", problems);
+        unique(
+            http.outputs.iter().map(|o| &o.name),
+            &format!("{at}.http.outputs"),
+            "output names must be unique",
+            problems,
+        );
         for (m, output) in http.outputs.iter().enumerate() {
-            let kinds = [output.json_pointer.is_some(), output.regex.is_some(), output.header.is_some()];
+            let kinds = [
+                output.json_pointer.is_some(),
+                output.regex.is_some(),
+                output.header.is_some(),
+            ];
             problems.demand(
                 kinds.iter().filter(|k| **k).count() == 1,
                 format!("{at}.http.outputs[{m}]"),
                 "an output must have exactly one of jsonPointer, regex, header",
             );
             if let Some(Err(error)) = output.regex.as_ref().map(|r| regex::Regex::new(r)) {
-                let error = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
-                problems.add(format!("{at}.http.outputs[{m}].regex"), format!("must be a regular expression: {error}"));
+                let error = error
+                    .to_string()
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .trim()
+                    .to_owned();
+                problems.add(
+                    format!("{at}.http.outputs[{m}].regex"),
+                    format!("must be a regular expression: {error}"),
+                );
             }
         }
     }
@@ -275,7 +353,11 @@ fn check_kind(at: &str, step: &Step, earlier: &[Step], problems: &mut Problems) 
         );
         if let Some(from) = &license.kids_from {
             let found = earlier.iter().any(|s| s.name == *from && s.stream.is_some());
-            problems.demand(found, format!("{at}.license.kidsFrom"), "kidsFrom must name an earlier stream step");
+            problems.demand(
+                found,
+                format!("{at}.license.kidsFrom"),
+                "kidsFrom must name an earlier stream step",
+            );
         }
     }
 }
@@ -292,7 +374,8 @@ fn check_tls(tls: &Tls, used: &mut BTreeMap<String, String>, problems: &mut Prob
         ("clientKeyCredential", &tls.client_key_credential),
     ] {
         if let Some(name) = name {
-            used.entry(name.clone()).or_insert_with(|| format!("spec.tls.{field}"));
+            used.entry(name.clone())
+                .or_insert_with(|| format!("spec.tls.{field}"));
         }
     }
 }
@@ -347,7 +430,8 @@ fn texts(step: &Step) -> Vec<(String, &str)> {
     fn with_headers<'a>(kind: &str, url: &'a str, headers: &'a [Header]) -> Vec<(String, &'a str)> {
         let url = std::iter::once((format!("{kind}.url"), url));
         let values = headers.iter().enumerate();
-        url.chain(values.map(|(n, h)| (format!("{kind}.headers[{n}].value"), h.value.as_str()))).collect()
+        url.chain(values.map(|(n, h)| (format!("{kind}.headers[{n}].value"), h.value.as_str())))
+            .collect()
     }
     if let Some(http) = &step.http {
         let mut texts = with_headers("http", &http.url, &http.headers);
@@ -357,5 +441,8 @@ fn texts(step: &Step) -> Vec<(String, &str)> {
     if let Some(stream) = &step.stream {
         return with_headers("stream", &stream.url, &stream.headers);
     }
-    step.license.as_ref().map(|l| with_headers("license", &l.url, &l.headers)).unwrap_or_default()
+    step.license
+        .as_ref()
+        .map(|l| with_headers("license", &l.url, &l.headers))
+        .unwrap_or_default()
 }

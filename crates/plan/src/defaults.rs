@@ -1,8 +1,8 @@
 //! A tenant's services as probes.
 
 use drmwatch_api::{
-    DrmProbe, DrmProbeSpec, DrmSystem, HttpStep, LicenseStep, Method, MonitoredTenant, Schedule, Service, Step,
-    StreamStep, TenantRef,
+    DrmProbe, DrmProbeSpec, DrmSystem, HttpStep, LicenseStep, Method, MonitoredTenant, Schedule, Service,
+    Step, StreamStep, TenantRef,
 };
 
 /// Seconds between slots where nothing else is said.
@@ -21,7 +21,10 @@ pub fn default_probes(tenant: &MonitoredTenant) -> Vec<DrmProbe> {
         .map(|service| {
             let spec = DrmProbeSpec {
                 tenant_ref: TenantRef { name: name.clone() },
-                schedule: Schedule { interval_seconds: Some(interval), ..Schedule::default() },
+                schedule: Schedule {
+                    interval_seconds: Some(interval),
+                    ..Schedule::default()
+                },
                 timeout_seconds: timeout.min(interval - 1),
                 regions: Vec::new(),
                 execution: Default::default(),
@@ -48,11 +51,21 @@ fn steps(service: &Service) -> Vec<Step> {
     };
     let mut steps = Vec::new();
     if let Some(s) = &service.stream {
-        let stream = StreamStep { format: s.format, headers: s.headers.clone(), ..stream_step(&s.url) };
-        steps.push(Step { stream: Some(stream), ..step("stream") });
+        let stream = StreamStep {
+            format: s.format,
+            headers: s.headers.clone(),
+            ..stream_step(&s.url)
+        };
+        steps.push(Step {
+            stream: Some(stream),
+            ..step("stream")
+        });
     }
     if let Some(s) = &service.license {
-        steps.push(Step { stream: Some(stream_step(&s.stream_url)), ..step("stream") });
+        steps.push(Step {
+            stream: Some(stream_step(&s.stream_url)),
+            ..step("stream")
+        });
         let license = LicenseStep {
             system: DrmSystem::ClearKey,
             url: s.url.clone(),
@@ -61,7 +74,10 @@ fn steps(service: &Service) -> Vec<Step> {
             kids: None,
             open_canary: false,
         };
-        steps.push(Step { license: Some(license), ..step("license") });
+        steps.push(Step {
+            license: Some(license),
+            ..step("license")
+        });
     }
     if let Some(s) = &service.endpoint {
         let http = HttpStep {
@@ -72,11 +88,21 @@ fn steps(service: &Service) -> Vec<Step> {
             max_redirects: HttpStep::default_redirects(),
             outputs: Vec::new(),
         };
-        steps.push(Step { http: Some(http), ..step("endpoint") });
+        steps.push(Step {
+            http: Some(http),
+            ..step("endpoint")
+        });
     }
     steps
 }
 
 fn step(name: &str) -> Step {
-    Step { name: name.into(), http: None, stream: None, license: None, expect: Vec::new(), expect_denied: None }
+    Step {
+        name: name.into(),
+        http: None,
+        stream: None,
+        license: None,
+        expect: Vec::new(),
+        expect_denied: None,
+    }
 }

@@ -66,7 +66,9 @@ impl Expression {
         })?;
         // Iteration variables are references too; they are told by their macro's text.
         for name in program.references().variables() {
-            let iterated = MACROS.iter().any(|m| source.contains(&format!("{m}{name},")) || source.contains(&format!("{m}{name} ,")));
+            let iterated = MACROS
+                .iter()
+                .any(|m| source.contains(&format!("{m}{name},")) || source.contains(&format!("{m}{name} ,")));
             if !known.contains(&name) && !iterated && !name.starts_with('@') {
                 return Err(ExpressionError::UnknownVariable {
                     name: name.to_owned(),
@@ -75,7 +77,10 @@ impl Expression {
                 });
             }
         }
-        Ok(Expression { source: source.into(), program: Arc::new(program) })
+        Ok(Expression {
+            source: source.into(),
+            program: Arc::new(program),
+        })
     }
 
     /// The source.
@@ -107,7 +112,11 @@ impl std::fmt::Debug for Expression {
 }
 
 fn first_line(text: &str) -> String {
-    text.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or_default().to_owned()
+    text.lines()
+        .map(str::trim)
+        .find(|l| !l.is_empty())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// How deep macros are nested, by their parentheses. Strings are skipped.
@@ -140,14 +149,20 @@ fn macro_depth(source: &str) -> usize {
     deepest
 }
 
-fn on_large_stack<T: Send>(work: impl FnOnce() -> Result<T, ExpressionError> + Send) -> Result<T, ExpressionError> {
+fn on_large_stack<T: Send>(
+    work: impl FnOnce() -> Result<T, ExpressionError> + Send,
+) -> Result<T, ExpressionError> {
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .stack_size(STACK)
             .spawn_scoped(scope, work)
             .map_err(|e| ExpressionError::Evaluation(format!("no thread for the expression: {e}")))?
             .join()
-            .unwrap_or_else(|_| Err(ExpressionError::Evaluation("the expression broke the interpreter".into())))
+            .unwrap_or_else(|_| {
+                Err(ExpressionError::Evaluation(
+                    "the expression broke the interpreter".into(),
+                ))
+            })
     })
 }
 
@@ -165,7 +180,10 @@ mod tests {
 
     #[test]
     fn expressions_see_what_the_step_found() {
-        assert_eq!(holds("status == 200 && headers['content-type'].startsWith('text/')"), Ok(true));
+        assert_eq!(
+            holds("status == 200 && headers['content-type'].startsWith('text/')"),
+            Ok(true)
+        );
         assert_eq!(holds("json.a.all(x, x < 3)"), Ok(false));
         assert_eq!(holds("size(kids) == 1"), Ok(true));
     }
@@ -173,10 +191,19 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         assert!(matches!(holds("status =="), Err(ExpressionError::Syntax(_))));
-        assert!(matches!(holds("statsu == 200"), Err(ExpressionError::UnknownVariable { .. })));
-        assert!(matches!(holds("json.b == 1"), Err(ExpressionError::Evaluation(_))));
+        assert!(matches!(
+            holds("statsu == 200"),
+            Err(ExpressionError::UnknownVariable { .. })
+        ));
+        assert!(matches!(
+            holds("json.b == 1"),
+            Err(ExpressionError::Evaluation(_))
+        ));
         assert!(matches!(holds("status"), Err(ExpressionError::NotBool(_))));
-        assert_eq!(holds("json.a.all(x, json.a.all(y, x == y))"), Err(ExpressionError::Nested));
+        assert_eq!(
+            holds("json.a.all(x, json.a.all(y, x == y))"),
+            Err(ExpressionError::Nested)
+        );
         assert_eq!(holds(&"1".repeat(1025)), Err(ExpressionError::TooLong));
     }
 

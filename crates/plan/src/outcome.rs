@@ -194,8 +194,18 @@ impl Phases {
 
     /// The phases that happened, with their names.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let values = [self.dns, self.connect, self.tls, self.request, self.first_byte, self.transfer];
-        Self::NAMES.into_iter().zip(values).filter_map(|(name, value)| value.map(|v| (name, v)))
+        let values = [
+            self.dns,
+            self.connect,
+            self.tls,
+            self.request,
+            self.first_byte,
+            self.transfer,
+        ];
+        Self::NAMES
+            .into_iter()
+            .zip(values)
+            .filter_map(|(name, value)| value.map(|v| (name, v)))
     }
 }
 

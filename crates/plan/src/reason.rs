@@ -180,7 +180,10 @@ mod tests {
     fn words_are_camel_case_unique_and_come_back() {
         let pattern = regex::Regex::new("^[A-Z][A-Za-z]*$").unwrap();
         for reason in Reason::ALL {
-            assert!(pattern.is_match(reason.as_str()), "conditions demand CamelCase: {reason}");
+            assert!(
+                pattern.is_match(reason.as_str()),
+                "conditions demand CamelCase: {reason}"
+            );
             assert_eq!(Reason::parse(reason.as_str()), Some(*reason));
             assert!(!reason.meaning().trim().is_empty());
         }

@@ -8,7 +8,10 @@ use sha2::{Digest, Sha256};
 /// them at once.
 pub fn phase(uid: &str, region: &str, interval_seconds: u32) -> u64 {
     let digest = Sha256::digest(format!("{uid}\0{region}").as_bytes());
-    let hash = digest.iter().take(8).fold(0u64, |acc, b| acc << 8 | u64::from(*b));
+    let hash = digest
+        .iter()
+        .take(8)
+        .fold(0u64, |acc, b| acc << 8 | u64::from(*b));
     hash % (u64::from(interval_seconds.max(1)) * 1000)
 }
 
@@ -26,7 +29,10 @@ impl Slots {
     /// The slots of a probe.
     pub fn new(interval_seconds: u32, phase_ms: u64) -> Slots {
         let interval_ms = i64::from(interval_seconds.max(1)) * 1000;
-        Slots { interval_ms, phase_ms: (phase_ms as i64).rem_euclid(interval_ms) }
+        Slots {
+            interval_ms,
+            phase_ms: (phase_ms as i64).rem_euclid(interval_ms),
+        }
     }
 
     /// The number of the last slot at or before `now`.
@@ -36,7 +42,9 @@ impl Slots {
 
     /// The instant of a slot.
     pub fn at(&self, index: i64) -> Timestamp {
-        let ms = index.saturating_mul(self.interval_ms).saturating_add(self.phase_ms);
+        let ms = index
+            .saturating_mul(self.interval_ms)
+            .saturating_add(self.phase_ms);
         Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
     }
 }

@@ -55,8 +55,12 @@ impl Redactor {
 
     /// The text without any of the values, and without control characters.
     pub fn redact(&self, text: &str) -> String {
-        let mut text: String =
-            text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned();
+        let mut text: String = text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect::<String>()
+            .trim()
+            .to_owned();
         for secret in &self.0 {
             if text.contains(secret.expose_secret()) {
                 text = text.replace(secret.expose_secret(), Self::MARK);

@@ -9,7 +9,10 @@ fn weight(a: &str, b: &str) -> [u8; 32] {
 /// The shard of a probe: stable for the life of the probe object.
 pub fn shard_of(uid: &str, shards: u32) -> u32 {
     let digest = weight("shard", uid);
-    let hash = digest.iter().take(8).fold(0u64, |acc, b| acc << 8 | u64::from(*b));
+    let hash = digest
+        .iter()
+        .take(8)
+        .fold(0u64, |acc, b| acc << 8 | u64::from(*b));
     (hash % u64::from(shards.max(1))) as u32
 }
 
@@ -17,7 +20,9 @@ pub fn shard_of(uid: &str, shards: u32) -> u32 {
 /// member comes or goes, only the shards that it gains or held move.
 pub fn owner<'a>(shard: u32, members: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let shard = shard.to_string();
-    members.into_iter().max_by_key(|member| (weight(&shard, member), *member))
+    members
+        .into_iter()
+        .max_by_key(|member| (weight(&shard, member), *member))
 }
 
 #[cfg(test)]
@@ -30,7 +35,10 @@ mod tests {
         for shard in 0..256 {
             let before = owner(shard, all).unwrap();
             let after = owner(shard, ["a", "c"]).unwrap();
-            assert!(before == after || before == "b", "shard {shard} moved from {before} to {after}");
+            assert!(
+                before == after || before == "b",
+                "shard {shard} moved from {before} to {after}"
+            );
         }
     }
 

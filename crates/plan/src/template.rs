@@ -45,7 +45,10 @@ impl Template {
     pub fn parse(text: &str) -> Result<Template, TemplateError> {
         let (mut parts, mut rest, mut offset) = (Vec::new(), text, 0);
         while let Some(start) = rest.find("${") {
-            let end = rest[start..].find('}').ok_or(TemplateError::Unclosed(offset + start))? + start;
+            let end = rest[start..]
+                .find('}')
+                .ok_or(TemplateError::Unclosed(offset + start))?
+                + start;
             if start > 0 {
                 parts.push(Part::Text(rest[..start].to_owned()));
             }
@@ -68,7 +71,10 @@ impl Template {
     }
 
     /// The text with every reference replaced by what `lookup` gives.
-    pub fn render<'a>(&self, lookup: impl Fn(&Reference) -> Option<&'a str>) -> Result<String, TemplateError> {
+    pub fn render<'a>(
+        &self,
+        lookup: impl Fn(&Reference) -> Option<&'a str>,
+    ) -> Result<String, TemplateError> {
         let mut out = String::new();
         for part in &self.0 {
             match part {
@@ -84,12 +90,17 @@ impl Template {
 
 fn reference(inner: &str) -> Result<Reference, TemplateError> {
     let plain = |s: &str| {
-        !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        !s.is_empty()
+            && s.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     match inner.split_once('.') {
         Some((scope, name)) if plain(scope) && plain(name) => Ok(match scope {
             "credentials" => Reference::Credential(name.to_owned()),
-            step => Reference::Output { step: step.to_owned(), output: name.to_owned() },
+            step => Reference::Output {
+                step: step.to_owned(),
+                output: name.to_owned(),
+            },
         }),
         _ => Err(TemplateError::Malformed(inner.to_owned())),
     }

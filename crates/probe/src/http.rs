@@ -14,18 +14,31 @@ const MAX_BODY: usize = 4 << 20;
 /// Largest body that expressions see: they have no cost limit of their own.
 const MAX_CEL_BODY: usize = 256 << 10;
 
-pub(crate) async fn run(context: &mut Context<'_, '_>, step: &Step, http: &HttpStep) -> Result<Found, Failure> {
+pub(crate) async fn run(
+    context: &mut Context<'_, '_>,
+    step: &Step,
+    http: &HttpStep,
+) -> Result<Found, Failure> {
     let request = Request {
         method: method(http.method),
         url: context.scope.fill(&http.url)?,
         headers: context.headers(&http.headers)?,
-        body: http.body.as_ref().map(|b| context.scope.fill(b)).transpose()?.unwrap_or_default().into_bytes(),
+        body: http
+            .body
+            .as_ref()
+            .map(|b| context.scope.fill(b))
+            .transpose()?
+            .unwrap_or_default()
+            .into_bytes(),
         max_redirects: http.max_redirects,
         max_body: MAX_BODY,
         truncate: false,
     };
     let started = Instant::now();
-    let response = context.client.send(&request, context.deadline, context.hops).await?;
+    let response = context
+        .client
+        .send(&request, context.deadline, context.hops)
+        .await?;
     let duration = started.elapsed().as_secs_f64();
     match &step.expect_denied {
         Some(denied) => judge_refusal(denied, response.status.as_u16(), response.host())?,
@@ -37,13 +50,19 @@ pub(crate) async fn run(context: &mut Context<'_, '_>, step: &Step, http: &HttpS
         let value = extract(context, step, output, &response).ok_or_else(|| {
             // A failed request has no outputs; the status is the better word for it.
             response.success().err().unwrap_or_else(|| {
-                let message = format!("the answer of {} lacks the output {}", response.host(), output.name);
+                let message = format!(
+                    "the answer of {} lacks the output {}",
+                    response.host(),
+                    output.name
+                );
                 Failure::fail(Reason::OutputMissing, message)
             })
         })?;
         context.scope.output(&step.name, &output.name, value, true);
     }
-    Ok(Found { variables: variables(&response, duration) })
+    Ok(Found {
+        variables: variables(&response, duration),
+    })
 }
 
 fn method(method: Method) -> hyper::Method {
@@ -70,7 +89,10 @@ fn extract(context: &Context<'_, '_>, step: &Step, output: &Output, response: &R
         return response.headers.get(name)?.to_str().ok().map(str::to_owned);
     }
     let body = String::from_utf8_lossy(&response.body);
-    let captures = context.regexes.get(&(step.name.clone(), output.name.clone()))?.captures(&body)?;
+    let captures = context
+        .regexes
+        .get(&(step.name.clone(), output.name.clone()))?
+        .captures(&body)?;
     Some(captures.get(1).or_else(|| captures.get(0))?.as_str().to_owned())
 }
 
@@ -78,7 +100,12 @@ fn variables(response: &Response, duration: f64) -> Value {
     let headers: serde_json::Map<String, Value> = response
         .headers
         .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), json!(String::from_utf8_lossy(value.as_bytes()))))
+        .map(|(name, value)| {
+            (
+                name.as_str().to_owned(),
+                json!(String::from_utf8_lossy(value.as_bytes())),
+            )
+        })
         .collect();
     let body = &response.body[..response.body.len().min(MAX_CEL_BODY)];
     json!({

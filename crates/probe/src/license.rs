@@ -26,7 +26,10 @@ pub(crate) async fn run(
     let kids = wanted(license, finding)?;
     let DrmSystem::ClearKey = license.system;
     let mut headers = context.headers(&license.headers)?;
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+    if !headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+    {
         headers.push(("content-type".into(), "application/json".into()));
     }
     let request = Request {
@@ -39,7 +42,10 @@ pub(crate) async fn run(
         truncate: false,
     };
     let started = Instant::now();
-    let response = context.client.send(&request, context.deadline, context.hops).await?;
+    let response = context
+        .client
+        .send(&request, context.deadline, context.hops)
+        .await?;
     let latency = started.elapsed().as_secs_f64();
     context.facts.license_latency_seconds = Some(latency);
     let (host, status) = (response.host().to_owned(), response.status.as_u16());
@@ -57,7 +63,10 @@ pub(crate) async fn run(
     match status {
         200..=299 => {}
         401 | 403 => {
-            return Err(Failure::fail(Reason::LicenseDenied, format!("{host} denied the licence with {status}")));
+            return Err(Failure::fail(
+                Reason::LicenseDenied,
+                format!("{host} denied the licence with {status}"),
+            ));
         }
         429 => return Err(Failure::fail(Reason::RateLimited, format!("{host} answered 429"))),
         _ => {
@@ -73,7 +82,10 @@ pub(crate) async fn run(
         Failure::fail(reason, format!("{host}: {error}"))
     })?;
     if let [missing, ..] = granted.missing(&kids)[..] {
-        let message = format!("the licence of {host} must hold a key for {missing}; it holds {}", list(&granted.kids()));
+        let message = format!(
+            "the licence of {host} must hold a key for {missing}; it holds {}",
+            list(&granted.kids())
+        );
         return Err(Failure::fail(Reason::KeyMissing, message));
     }
     if license.open_canary {
@@ -86,7 +98,10 @@ fn wanted(license: &LicenseStep, finding: Option<&Finding>) -> Result<Vec<Kid>, 
     let Some(texts) = &license.kids else {
         let kids = finding.map(|f| f.kids.clone()).unwrap_or_default();
         return match kids.is_empty() {
-            true => Err(Failure::fail(Reason::KidMissing, "the stream signals no key id to ask a licence for")),
+            true => Err(Failure::fail(
+                Reason::KidMissing,
+                "the stream signals no key id to ask a licence for",
+            )),
             false => Ok(kids),
         };
     };
@@ -107,13 +122,21 @@ fn open_canary(finding: Option<&Finding>, license: &clearkey::License) -> Result
             Reason::CanaryNotOpened,
             "the newest audio segment does not open with the key of the licence: key and content differ",
         )),
-        Err(canary::CanaryError::Segment(error)) => Err(Failure::fail(Reason::SegmentInvalid, error.to_string())),
-        Err(error @ canary::CanaryError::NoKey(_)) => Err(Failure::fail(Reason::KeyMissing, error.to_string())),
+        Err(canary::CanaryError::Segment(error)) => {
+            Err(Failure::fail(Reason::SegmentInvalid, error.to_string()))
+        }
+        Err(error @ canary::CanaryError::NoKey(_)) => {
+            Err(Failure::fail(Reason::KeyMissing, error.to_string()))
+        }
         Err(error) => Err(unverifiable(error.to_string())),
     }
 }
 
 fn list(kids: &[Kid]) -> String {
     let texts: Vec<String> = kids.iter().take(8).map(Kid::to_string).collect();
-    if texts.is_empty() { "none".into() } else { texts.join(", ") }
+    if texts.is_empty() {
+        "none".into()
+    } else {
+        texts.join(", ")
+    }
 }

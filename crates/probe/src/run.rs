@@ -10,7 +10,8 @@ use crate::{
 };
 use drmwatch_api::{ExpectDenied, Header, Step};
 use drmwatch_plan::{
-    Expression, Hop, Outcome, Plan, Reason, Secrets, StepFacts, StepOutcome, Verdict, step_kind, step_variables,
+    Expression, Hop, Outcome, Plan, Reason, Secrets, StepFacts, StepOutcome, Verdict, step_kind,
+    step_variables,
 };
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
@@ -49,7 +50,10 @@ pub(crate) struct Found {
 impl Context<'_, '_> {
     /// Headers with their references filled in.
     pub fn headers(&self, headers: &[Header]) -> Result<Vec<(String, String)>, Failure> {
-        headers.iter().map(|h| Ok((h.name.clone(), self.scope.fill(&h.value)?))).collect()
+        headers
+            .iter()
+            .map(|h| Ok((h.name.clone(), self.scope.fill(&h.value)?)))
+            .collect()
     }
 }
 
@@ -62,7 +66,13 @@ pub(crate) fn judge_refusal(denied: &ExpectDenied, status: u16, host: &str) -> R
         200..=299 => (Reason::EntitlementLeak, "granted what it must refuse"),
         _ => (Reason::WrongRefusal, "did not refuse as it must"),
     };
-    Err(Failure::fail(reason, format!("{host} {what}: it answered {status}, not one of {:?}", denied.statuses)))
+    Err(Failure::fail(
+        reason,
+        format!(
+            "{host} {what}: it answered {status}, not one of {:?}",
+            denied.statuses
+        ),
+    ))
 }
 
 impl Prepared {
@@ -77,18 +87,28 @@ impl Prepared {
             let kind = step_kind(step);
             let compiled = step.expect.iter().map(|e| {
                 let expression = Expression::compile(&e.cel, kind, step_variables(kind));
-                Ok((expression.map_err(|e| unusable(e.to_string()))?, e.message.clone()))
+                Ok((
+                    expression.map_err(|e| unusable(e.to_string()))?,
+                    e.message.clone(),
+                ))
             });
             expressions.push(compiled.collect::<Result<_, PrepareError>>()?);
             for output in step.http.iter().flat_map(|h| &h.outputs) {
                 if let Some(pattern) = &output.regex {
                     let regex = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build();
-                    let regex = regex.map_err(|_| unusable(format!("the regex of output {} is too large", output.name)))?;
+                    let regex = regex
+                        .map_err(|_| unusable(format!("the regex of output {} is too large", output.name)))?;
                     regexes.insert((step.name.clone(), output.name.clone()), regex);
                 }
             }
         }
-        Ok(Prepared { plan, secrets, client, expressions, regexes })
+        Ok(Prepared {
+            plan,
+            secrets,
+            client,
+            expressions,
+            regexes,
+        })
     }
 
     /// The plan.
@@ -135,7 +155,9 @@ impl Engine {
             let canary = wants_canary(&prepared.plan.steps, &step.name);
             let result = match (&step.http, &step.stream, &step.license) {
                 (Some(http), _, _) => http::run(&mut context, step, http).await,
-                (_, Some(stream), _) => stream::run(&mut context, step, stream, canary, state, &mut findings).await,
+                (_, Some(stream), _) => {
+                    stream::run(&mut context, step, stream, canary, state, &mut findings).await
+                }
                 (_, _, Some(license)) => license::run(&mut context, step, license, &findings).await,
                 _ => Err(Failure::internal("the step has no kind")),
             };
@@ -171,13 +193,18 @@ impl Engine {
 
 /// Whether a later license step opens a segment of this stream step.
 fn wants_canary(steps: &[Step], name: &str) -> bool {
-    steps.iter().flat_map(|s| &s.license).any(|l| l.open_canary && l.kids_from.as_deref() == Some(name))
+    steps
+        .iter()
+        .flat_map(|s| &s.license)
+        .any(|l| l.open_canary && l.kids_from.as_deref() == Some(name))
 }
 
 fn judge_expectations(expressions: &[(Expression, Option<String>)], found: &Found) -> Result<(), Failure> {
     for (expression, message) in expressions {
         let say = |why: &str| {
-            let said = message.clone().unwrap_or_else(|| format!("expected {}", expression.source()));
+            let said = message
+                .clone()
+                .unwrap_or_else(|| format!("expected {}", expression.source()));
             Failure::fail(Reason::ExpectationFailed, format!("{said}{why}"))
         };
         match expression.holds(&found.variables) {

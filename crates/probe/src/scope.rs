@@ -16,7 +16,11 @@ impl<'a> Scope<'a> {
     pub fn new(secrets: &'a Secrets) -> Scope<'a> {
         let mut redactor = Redactor::default();
         secrets.values().for_each(|value| redactor.add(value));
-        Scope { secrets, outputs: BTreeMap::new(), redactor }
+        Scope {
+            secrets,
+            outputs: BTreeMap::new(),
+            redactor,
+        }
     }
 
     /// Adds an output. What a service answers may be a token, so it is treated as a secret from here on.
@@ -29,21 +33,29 @@ impl<'a> Scope<'a> {
 
     /// Fills the references of a text in.
     pub fn fill(&self, text: &str) -> Result<String, Failure> {
-        let broken = |reason, message: String| Failure { verdict: Verdict::Inconclusive(reason), message };
-        let template = Template::parse(text).map_err(|e| broken(Reason::ConfigurationInvalid, e.to_string()))?;
+        let broken = |reason, message: String| Failure {
+            verdict: Verdict::Inconclusive(reason),
+            message,
+        };
+        let template =
+            Template::parse(text).map_err(|e| broken(Reason::ConfigurationInvalid, e.to_string()))?;
         for reference in template.references() {
             if let Reference::Credential(name) = reference
                 && self.secrets.get(name).is_none()
             {
-                return Err(broken(Reason::CredentialMissing, format!("the credential {name} is not there")));
+                return Err(broken(
+                    Reason::CredentialMissing,
+                    format!("the credential {name} is not there"),
+                ));
             }
         }
         template
             .render(|reference| match reference {
                 Reference::Credential(name) => self.secrets.get(name),
-                Reference::Output { step, output } => {
-                    self.outputs.get(&(step.clone(), output.clone())).map(String::as_str)
-                }
+                Reference::Output { step, output } => self
+                    .outputs
+                    .get(&(step.clone(), output.clone()))
+                    .map(String::as_str),
             })
             .map_err(|e| broken(Reason::ConfigurationInvalid, e.to_string()))
     }

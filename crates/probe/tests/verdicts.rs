@@ -16,15 +16,23 @@ const CREDENTIALS: [&str; 5] = ["ca", "client-cert", "client-key", "api-key", "o
 
 impl Bench {
     async fn start() -> Bench {
-        let world = World::start([127, 0, 0, 1].into(), Ports::default()).await.unwrap();
-        let other = World::start([127, 0, 0, 1].into(), Ports::default()).await.unwrap();
+        let world = World::start([127, 0, 0, 1].into(), Ports::default())
+            .await
+            .unwrap();
+        let other = World::start([127, 0, 0, 1].into(), Ports::default())
+            .await
+            .unwrap();
         let mut secrets = Secrets::default();
         secrets.insert("ca", world.certificates.ca_pem.clone());
         secrets.insert("other-ca", other.certificates.ca_pem.clone());
         secrets.insert("client-cert", world.certificates.client_pem.clone());
         secrets.insert("client-key", world.certificates.client_key_pem.clone());
         secrets.insert("api-key", "demo-api-key");
-        Bench { world, engine: Engine::new(Resolver::system().unwrap(), clock::system), secrets }
+        Bench {
+            world,
+            engine: Engine::new(Resolver::system().unwrap(), clock::system),
+            secrets,
+        }
     }
 
     fn prepare(&self, spec: &str, allow: &str) -> Prepared {
@@ -50,13 +58,21 @@ impl Bench {
         );
         let tenant: MonitoredTenant = serde_saphyr::from_str(&tenant).unwrap();
         let probe: DrmProbe = serde_saphyr::from_str(&probe).unwrap_or_else(|e| panic!("{e}\n{probe}"));
-        let egress = EgressPolicy { allow_cidrs: if allow.is_empty() { vec![] } else { vec![allow.into()] } };
+        let egress = EgressPolicy {
+            allow_cidrs: if allow.is_empty() {
+                vec![]
+            } else {
+                vec![allow.into()]
+            },
+        };
         let plan = compile(&tenant, &probe, "test", &egress).unwrap_or_else(|e| panic!("{e:?}"));
         Prepared::new(plan, self.secrets.clone(), self.engine.resolver()).unwrap()
     }
 
     async fn run(&self, spec: &str) -> Outcome {
-        self.engine.run(&self.prepare(spec, "127.0.0.0/8"), &mut ProbeState::default()).await
+        self.engine
+            .run(&self.prepare(spec, "127.0.0.0/8"), &mut ProbeState::default())
+            .await
     }
 
     async fn check(&self, spec: &str, verdict: &str) -> Outcome {
@@ -150,7 +166,10 @@ async fn a_frozen_edge_is_stale_and_one_that_goes_back_is_a_regression() {
         let prepared = bench.prepare(&stream(url), "127.0.0.0/8");
         let mut state = ProbeState::default();
         bench.world.faults.set(Fault::Freeze, true);
-        assert_eq!(bench.engine.run(&prepared, &mut state).await.verdict.to_string(), "Pass");
+        assert_eq!(
+            bench.engine.run(&prepared, &mut state).await.verdict.to_string(),
+            "Pass"
+        );
         let outcome = later.run(&prepared, &mut state).await;
         assert_eq!(outcome.verdict.to_string(), "Fail(ManifestStale)", "{outcome:#?}");
         assert!(outcome.steps[0].facts.live_edge_age_seconds.unwrap() > 50.0);
@@ -166,8 +185,15 @@ async fn a_frozen_edge_is_stale_and_one_that_goes_back_is_a_regression() {
         bench.engine.run(&prepared, &mut state).await;
         state.renditions.get_mut("stream/0").unwrap().newest += 1_000_000_000;
         let outcome = bench.engine.run(&prepared, &mut state).await;
-        assert_eq!(outcome.verdict.to_string(), "Fail(SequenceRegressed)", "{outcome:#?}");
-        assert_eq!(bench.engine.run(&prepared, &mut state).await.verdict.to_string(), "Pass");
+        assert_eq!(
+            outcome.verdict.to_string(),
+            "Fail(SequenceRegressed)",
+            "{outcome:#?}"
+        );
+        assert_eq!(
+            bench.engine.run(&prepared, &mut state).await.verdict.to_string(),
+            "Pass"
+        );
     }
 }
 
@@ -193,12 +219,22 @@ async fn licences_and_their_faults() {
 async fn what_must_be_refused_is_a_leak_when_it_is_granted() {
     let bench = Bench::start().await;
     let license = |denied: &str| {
-        format!("timeoutSeconds: 9\nsteps:\n- name: no-token\n  license: {{system: ClearKey, url: HTTP/license/clearkey, kids: [a7e61c37-3e21-9033-c210-91fa607bf3b8]}}\n  expectDenied: {denied}")
+        format!(
+            "timeoutSeconds: 9\nsteps:\n- name: no-token\n  license: {{system: ClearKey, url: HTTP/license/clearkey, kids: [a7e61c37-3e21-9033-c210-91fa607bf3b8]}}\n  expectDenied: {denied}"
+        )
     };
-    bench.under(Fault::LicenseOpen, &license("{}"), "Fail(EntitlementLeak)").await;
-    bench.under(Fault::LicenseDown, &license("{}"), "Fail(WrongRefusal)").await;
-    bench.check(&license("{statuses: [401]}"), "Fail(WrongRefusal)").await;
-    let http = |path: &str| format!("timeoutSeconds: 9\nsteps:\n- name: x\n  http: {{url: \"HTTP{path}\"}}\n  expectDenied: {{}}");
+    bench
+        .under(Fault::LicenseOpen, &license("{}"), "Fail(EntitlementLeak)")
+        .await;
+    bench
+        .under(Fault::LicenseDown, &license("{}"), "Fail(WrongRefusal)")
+        .await;
+    bench
+        .check(&license("{statuses: [401]}"), "Fail(WrongRefusal)")
+        .await;
+    let http = |path: &str| {
+        format!("timeoutSeconds: 9\nsteps:\n- name: x\n  http: {{url: \"HTTP{path}\"}}\n  expectDenied: {{}}")
+    };
     bench.check(&http("/token"), "Pass").await;
     bench.check(&http("/healthz"), "Fail(EntitlementLeak)").await;
     bench.check(&http("/status/404"), "Fail(WrongRefusal)").await;
@@ -222,11 +258,24 @@ async fn http_answers_and_expectations() {
     ] {
         bench.check(&get(&format!("HTTP{path}")), verdict).await;
     }
-    let expect = |cel: &str| format!("timeoutSeconds: 3\nsteps:\n- name: x\n  http: {{url: HTTP/status/418}}\n  expect: [{{cel: \"{cel}\", message: is no teapot}}]");
-    bench.check(&expect("status == 418 && headers['content-type'] == 'text/plain'"), "Pass").await;
-    let outcome = bench.check(&expect("status == 200"), "Fail(ExpectationFailed)").await;
+    let expect = |cel: &str| {
+        format!(
+            "timeoutSeconds: 3\nsteps:\n- name: x\n  http: {{url: HTTP/status/418}}\n  expect: [{{cel: \"{cel}\", message: is no teapot}}]"
+        )
+    };
+    bench
+        .check(
+            &expect("status == 418 && headers['content-type'] == 'text/plain'"),
+            "Pass",
+        )
+        .await;
+    let outcome = bench
+        .check(&expect("status == 200"), "Fail(ExpectationFailed)")
+        .await;
     assert_eq!(outcome.message, "is no teapot");
-    bench.check(&expect("json.missing == 1"), "Fail(ExpectationFailed)").await;
+    bench
+        .check(&expect("json.missing == 1"), "Fail(ExpectationFailed)")
+        .await;
 }
 
 #[tokio::test]
@@ -249,7 +298,9 @@ async fn servers_that_misbehave_get_the_right_reason_in_bounded_time_and_memory(
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = listener.local_addr().unwrap();
     drop(listener);
-    bench.check(&get(&format!("http://{closed}/")), "Fail(ConnectionRefused)").await;
+    bench
+        .check(&get(&format!("http://{closed}/")), "Fail(ConnectionRefused)")
+        .await;
     let guarded = bench.prepare(&get("HTTP/healthz"), "");
     let outcome = bench.engine.run(&guarded, &mut ProbeState::default()).await;
     assert_eq!(outcome.verdict.to_string(), "Inconclusive(AddressRefused)");
@@ -258,20 +309,48 @@ async fn servers_that_misbehave_get_the_right_reason_in_bounded_time_and_memory(
 #[tokio::test]
 async fn certificates_are_judged_and_their_expiry_is_recorded_even_when_they_are_refused() {
     let bench = Bench::start().await;
-    let expiry = |outcome: &Outcome| outcome.steps[0].hops[0].certificate_not_after.map(|t| t.strftime("%Y").to_string());
+    let expiry = |outcome: &Outcome| {
+        outcome.steps[0].hops[0]
+            .certificate_not_after
+            .map(|t| t.strftime("%Y").to_string())
+    };
     let good = bench.check(&get("SECURE/healthz"), "Pass").await;
     assert_eq!(expiry(&good).as_deref(), Some("2036"));
     assert_eq!(good.steps[0].hops[0].protocol.as_deref(), Some("h2"));
-    let expired = bench.check(&get("EXPIRED/healthz"), "Fail(CertificateExpired)").await;
+    let expired = bench
+        .check(&get("EXPIRED/healthz"), "Fail(CertificateExpired)")
+        .await;
     assert_eq!(expiry(&expired).as_deref(), Some("2021"));
-    bench.check(&get("WRONGNAME/healthz"), "Fail(CertificateNameMismatch)").await;
-    bench.check(&get("UNTRUSTED/healthz"), "Fail(CertificateUntrusted)").await;
-    bench.check(&get("SECURE/healthz").replace("caCredential: ca", "caCredential: other-ca"), "Fail(CertificateUntrusted)").await;
-    bench.check(&get("MUTUAL/healthz"), "Fail(TlsHandshakeFailed)").await;
-    let identity = "caCredential: ca, clientCertificateCredential: client-cert, clientKeyCredential: client-key";
-    bench.check(&get("MUTUAL/healthz").replace("caCredential: ca", identity), "Pass").await;
+    bench
+        .check(&get("WRONGNAME/healthz"), "Fail(CertificateNameMismatch)")
+        .await;
+    bench
+        .check(&get("UNTRUSTED/healthz"), "Fail(CertificateUntrusted)")
+        .await;
+    bench
+        .check(
+            &get("SECURE/healthz").replace("caCredential: ca", "caCredential: other-ca"),
+            "Fail(CertificateUntrusted)",
+        )
+        .await;
+    bench
+        .check(&get("MUTUAL/healthz"), "Fail(TlsHandshakeFailed)")
+        .await;
+    let identity =
+        "caCredential: ca, clientCertificateCredential: client-cert, clientKeyCredential: client-key";
+    bench
+        .check(
+            &get("MUTUAL/healthz").replace("caCredential: ca", identity),
+            "Pass",
+        )
+        .await;
     let plain = bench.world.http.to_string();
-    bench.check(&get(&format!("https://{plain}/healthz")), "Fail(TlsHandshakeFailed)").await;
+    bench
+        .check(
+            &get(&format!("https://{plain}/healthz")),
+            "Fail(TlsHandshakeFailed)",
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -287,7 +366,11 @@ async fn phases_are_measured_for_each_hop_and_add_up() {
         assert_eq!(names, ["connect", "tls", "request", "first_byte", "transfer"]);
         sum += hop.phases.named().map(|(_, seconds)| seconds).sum::<f64>();
     }
-    assert!(sum > 0.0 && sum <= step.duration_seconds, "{sum} of {}", step.duration_seconds);
+    assert!(
+        sum > 0.0 && sum <= step.duration_seconds,
+        "{sum} of {}",
+        step.duration_seconds
+    );
 }
 
 #[tokio::test]
@@ -299,5 +382,9 @@ async fn secrets_never_leave_a_run_and_do_not_follow_a_redirect_elsewhere() {
     assert!(!text.contains("demo-api-key"), "{text}");
     assert!(text.contains("***"), "{text}");
     let plan = bench.prepare(spec, "127.0.0.0/8");
-    assert!(!serde_json::to_string(plan.plan()).unwrap().contains(&bench.world.certificates.client_key_pem[40..80]));
+    assert!(
+        !serde_json::to_string(plan.plan())
+            .unwrap()
+            .contains(&bench.world.certificates.client_key_pem[40..80])
+    );
 }

@@ -22,23 +22,33 @@ pub(crate) async fn serve(
     tasks.spawn(async move {
         let mut connections = JoinSet::new();
         loop {
-            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok((stream, _)) = listener.accept().await else {
+                continue;
+            };
             let (acceptor, site) = (acceptor.clone(), site.clone());
             while connections.try_join_next().is_some() {}
             connections.spawn(async move {
                 let service = service_fn(move |request| respond(site.clone(), request));
                 match acceptor {
                     None => {
-                        let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                        let _ = hyper::server::conn::http1::Builder::new()
+                            .serve_connection(TokioIo::new(stream), service)
+                            .await;
                     }
                     Some(acceptor) => {
-                        let Ok(stream) = acceptor.accept(stream).await else { return };
+                        let Ok(stream) = acceptor.accept(stream).await else {
+                            return;
+                        };
                         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                         let io = TokioIo::new(stream);
                         if h2 {
-                            let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await;
+                            let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                                .serve_connection(io, service)
+                                .await;
                         } else {
-                            let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
+                            let _ = hyper::server::conn::http1::Builder::new()
+                                .serve_connection(io, service)
+                                .await;
                         }
                     }
                 }
@@ -48,25 +58,40 @@ pub(crate) async fn serve(
     Ok(bound)
 }
 
-async fn respond(site: Arc<Site>, request: hyper::Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn respond(
+    site: Arc<Site>,
+    request: hyper::Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, 1 << 20).collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+    let body = Limited::new(body, 1 << 20)
+        .collect()
+        .await
+        .map(|b| b.to_bytes())
+        .unwrap_or_default();
     let answer = site.answer(&Request {
         method: head.method.as_str(),
         path: head.uri.path(),
         authorization: head.headers.get("authorization").and_then(|v| v.to_str().ok()),
         body: &body,
     });
-    let mut response = Response::builder().status(answer.status).header("content-type", answer.kind);
+    let mut response = Response::builder()
+        .status(answer.status)
+        .header("content-type", answer.kind);
     for (name, value) in answer.headers {
         response = response.header(name, value);
     }
-    let range = head.headers.get("range").and_then(|v| v.to_str().ok()).and_then(parse_range);
+    let range = head
+        .headers
+        .get("range")
+        .and_then(|v| v.to_str().ok())
+        .and_then(parse_range);
     let total = answer.body.len();
     let body = match range {
         Some((first, last)) if answer.status == 200 && first < total => {
             let last = last.min(total - 1);
-            response = response.status(206).header("content-range", format!("bytes {first}-{last}/{total}"));
+            response = response
+                .status(206)
+                .header("content-range", format!("bytes {first}-{last}/{total}"));
             answer.body[first..=last].to_vec()
         }
         _ => answer.body,

@@ -23,9 +23,15 @@ struct Options {
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let options = Options::parse();
-    let ports = Ports { http: options.http_port, https: options.https_port };
+    let ports = Ports {
+        http: options.http_port,
+        https: options.https_port,
+    };
     let mut world = World::start(options.listen, ports).await?;
-    println!("http://{}  https://{}  misbehaving http://{}", world.http, world.https, world.raw);
+    println!(
+        "http://{}  https://{}  misbehaving http://{}",
+        world.http, world.https, world.raw
+    );
     tokio::select! {
         () = world.wait() => Ok(()),
         result = tokio::signal::ctrl_c() => result,

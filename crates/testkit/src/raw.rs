@@ -15,7 +15,9 @@ pub(crate) async fn serve(tasks: &mut JoinSet<()>, address: SocketAddr) -> std::
     tasks.spawn(async move {
         let mut connections = JoinSet::new();
         loop {
-            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok((stream, _)) = listener.accept().await else {
+                continue;
+            };
             while connections.try_join_next().is_some() {}
             connections.spawn(async move {
                 let _ = misbehave(stream).await;
@@ -47,7 +49,9 @@ async fn misbehave(mut stream: TcpStream) -> std::io::Result<()> {
         "/endless-headers" => {
             stream.write_all(OK).await?;
             loop {
-                stream.write_all(b"x-more: 0123456789012345678901234567890123456789\r\n").await?;
+                stream
+                    .write_all(b"x-more: 0123456789012345678901234567890123456789\r\n")
+                    .await?;
             }
         }
         "/gzip-bomb" => {
@@ -72,7 +76,9 @@ async fn misbehave(mut stream: TcpStream) -> std::io::Result<()> {
         }
         "/broken-chunk" => {
             stream.write_all(OK).await?;
-            stream.write_all(b"transfer-encoding: chunked\r\n\r\n7\r\n#EXTM3U\r\nZZ\r\n").await?;
+            stream
+                .write_all(b"transfer-encoding: chunked\r\n\r\n7\r\n#EXTM3U\r\nZZ\r\n")
+                .await?;
         }
         "/short" => {
             stream.write_all(OK).await?;
@@ -80,7 +86,9 @@ async fn misbehave(mut stream: TcpStream) -> std::io::Result<()> {
         }
         "/bad-gzip" => {
             stream.write_all(OK).await?;
-            stream.write_all(b"content-encoding: gzip\r\ncontent-length: 15\r\n\r\nnot gzip at all").await?;
+            stream
+                .write_all(b"content-encoding: gzip\r\ncontent-length: 15\r\n\r\nnot gzip at all")
+                .await?;
         }
         "/garbage" => stream.write_all(b"\x16\x03\x01 this is not HTTP\r\n\r\n").await?,
         "/silence" => sleep(Duration::from_secs(3600)).await,

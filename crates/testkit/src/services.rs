@@ -42,7 +42,12 @@ const HTML: &str = "<!DOCTYPE html><html><body><h1>Something went wrong</h1></bo
 const API_KEY: &str = "demo-api-key";
 
 fn answer(status: u16, kind: &'static str, body: impl Into<Vec<u8>>) -> Answer {
-    Answer { status, kind, body: body.into(), headers: Vec::new() }
+    Answer {
+        status,
+        kind,
+        body: body.into(),
+        headers: Vec::new(),
+    }
 }
 fn json(status: u16, body: Value) -> Answer {
     answer(status, "application/json", body.to_string())
@@ -54,7 +59,13 @@ fn html(status: u16) -> Answer {
 impl Site {
     pub fn new(faults: Arc<Faults>, ca_pem: String) -> Site {
         let origin = Origin::new(Timestamp::now());
-        Site { faults, origin, ca_pem, tokens: AtomicU64::new(1), messages: Mutex::default() }
+        Site {
+            faults,
+            origin,
+            ca_pem,
+            tokens: AtomicU64::new(1),
+            messages: Mutex::default(),
+        }
     }
 
     pub fn answer(&self, request: &Request<'_>) -> Answer {
@@ -72,24 +83,39 @@ impl Site {
             ("GET", ["status", code]) => answer(code.parse().unwrap_or(400), "text/plain", "as asked"),
             ("GET", ["echo-headers"]) => json(200, json!({ "authorization": request.authorization })),
             ("POST", ["slack"]) => self.receive(request.body),
-            ("GET", ["slack"]) => json(200, json!(*self.messages.lock().unwrap_or_else(|e| e.into_inner()))),
+            ("GET", ["slack"]) => json(
+                200,
+                json!(*self.messages.lock().unwrap_or_else(|e| e.into_inner())),
+            ),
             ("GET", ["admin", "faults"]) => {
-                let on: Vec<&str> = Fault::ALL.iter().filter(|f| self.faults.has(**f)).map(|f| f.word()).collect();
-                json(200, json!({ "on": on, "known": Fault::ALL.iter().map(|f| f.word()).collect::<Vec<_>>() }))
+                let on: Vec<&str> = Fault::ALL
+                    .iter()
+                    .filter(|f| self.faults.has(**f))
+                    .map(|f| f.word())
+                    .collect();
+                json(
+                    200,
+                    json!({ "on": on, "known": Fault::ALL.iter().map(|f| f.word()).collect::<Vec<_>>() }),
+                )
             }
-            ("PUT" | "DELETE", ["admin", "faults", word]) => match Fault::ALL.iter().find(|f| f.word() == *word) {
-                Some(fault) => {
-                    self.faults.set(*fault, request.method == "PUT");
-                    json(200, json!({ "fault": word, "on": request.method == "PUT" }))
+            ("PUT" | "DELETE", ["admin", "faults", word]) => {
+                match Fault::ALL.iter().find(|f| f.word() == *word) {
+                    Some(fault) => {
+                        self.faults.set(*fault, request.method == "PUT");
+                        json(200, json!({ "fault": word, "on": request.method == "PUT" }))
+                    }
+                    None => json(404, json!({ "error": "no such fault" })),
                 }
-                None => json(404, json!({ "error": "no such fault" })),
-            },
+            }
             _ => html(404),
         }
     }
 
     fn redirect(&self, to: &str) -> Answer {
-        Answer { headers: vec![("location", to.to_owned())], ..answer(302, "text/plain", "") }
+        Answer {
+            headers: vec![("location", to.to_owned())],
+            ..answer(302, "text/plain", "")
+        }
     }
 
     fn live(&self, kind: &str, rest: &[&str]) -> Answer {
@@ -113,11 +139,16 @@ impl Site {
         match rest {
             ["master.m3u8"] => manifest(M3U8, Some(self.origin.multivariant())),
             ["manifest.mpd"] => manifest("application/dash+xml", Some(self.origin.mpd(kind, now, mood))),
-            [file] if file.ends_with(".m3u8") => {
-                manifest(M3U8, self.origin.playlist(kind, file.trim_end_matches(".m3u8"), now, mood))
-            }
+            [file] if file.ends_with(".m3u8") => manifest(
+                M3U8,
+                self.origin
+                    .playlist(kind, file.trim_end_matches(".m3u8"), now, mood),
+            ),
             [_, "init.mp4"] if has(Fault::InitMissing) => html(404),
-            [track, "init.mp4"] => self.origin.init(kind, track).map_or(html(404), |b| answer(200, "video/mp4", b)),
+            [track, "init.mp4"] => self
+                .origin
+                .init(kind, track)
+                .map_or(html(404), |b| answer(200, "video/mp4", b)),
             [_, _] if has(Fault::SegmentMissing) => html(404),
             [_, _] if has(Fault::SegmentHtml) => html(200),
             [track, file] => file
@@ -140,7 +171,10 @@ impl Site {
             return json(200, json!({ "token_type": "Bearer" }));
         }
         let number = self.tokens.fetch_add(1, Ordering::Relaxed);
-        json(200, json!({ "access_token": format!("token-{number:08}"), "token_type": "Bearer", "expires_in": 60 }))
+        json(
+            200,
+            json!({ "access_token": format!("token-{number:08}"), "token_type": "Bearer", "expires_in": 60 }),
+        )
     }
 
     fn license(&self, request: &Request<'_>) -> Answer {
@@ -148,8 +182,12 @@ impl Site {
         if has(Fault::LicenseDown) {
             return html(500);
         }
-        let token = request.authorization.and_then(|a| a.strip_prefix("Bearer token-"));
-        let issued = token.and_then(|t| t.parse::<u64>().ok()).is_some_and(|n| n > 0 && n < self.tokens.load(Ordering::Relaxed));
+        let token = request
+            .authorization
+            .and_then(|a| a.strip_prefix("Bearer token-"));
+        let issued = token
+            .and_then(|t| t.parse::<u64>().ok())
+            .is_some_and(|n| n > 0 && n < self.tokens.load(Ordering::Relaxed));
         if (!issued && !has(Fault::LicenseOpen)) || has(Fault::LicenseDenied) {
             return json(403, json!({ "error": "entitlement" }));
         }
@@ -183,7 +221,10 @@ impl Site {
     fn receive(&self, body: &[u8]) -> Answer {
         match serde_json::from_slice::<Value>(body) {
             Ok(message) => {
-                self.messages.lock().unwrap_or_else(|e| e.into_inner()).push(message);
+                self.messages
+                    .lock()
+                    .unwrap_or_else(|e| e.into_inner())
+                    .push(message);
                 answer(200, "text/plain", "ok")
             }
             Err(_) => answer(400, "text/plain", "invalid_payload"),

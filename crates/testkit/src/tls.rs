@@ -1,6 +1,8 @@
 //! A CA of its own and certificates in every state.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
+};
 use rustls::{RootCertStore, ServerConfig, pki_types::PrivateKeyDer, server::WebPkiClientVerifier};
 use std::{net::IpAddr, sync::Arc};
 
@@ -22,7 +24,12 @@ impl Certificates {
     pub(crate) fn make(ip: IpAddr) -> Result<Certificates, Error> {
         let ca = authority("drmwatch test CA")?;
         let stranger = authority("a CA that nobody trusts")?;
-        let names = vec![SanType::IpAddress(ip), SanType::DnsName("localhost".try_into()?), SanType::DnsName("world".try_into()?), SanType::DnsName("world.world.svc".try_into()?)];
+        let names = vec![
+            SanType::IpAddress(ip),
+            SanType::DnsName("localhost".try_into()?),
+            SanType::DnsName("world".try_into()?),
+            SanType::DnsName("world.world.svc".try_into()?),
+        ];
         let (good, good_key) = leaf(&ca, names.clone(), 2025..2036)?;
         let (expired, expired_key) = leaf(&ca, names.clone(), 2020..2021)?;
         let other = vec![SanType::DnsName("elsewhere.example".try_into()?)];
@@ -80,17 +87,26 @@ fn leaf(
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
     params.subject_alt_names = names;
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
     params.not_before = rcgen::date_time_ymd(years.start, 1, 1);
     params.not_after = rcgen::date_time_ymd(years.end, 1, 1);
     Ok((params.signed_by(&key, issuer)?, key))
 }
 
-fn config(certificate: &rcgen::Certificate, key: &KeyPair, clients: Option<Arc<RootCertStore>>) -> Result<Arc<ServerConfig>, Error> {
+fn config(
+    certificate: &rcgen::Certificate,
+    key: &KeyPair,
+    clients: Option<Arc<RootCertStore>>,
+) -> Result<Arc<ServerConfig>, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let builder =
+        ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let builder = match clients {
-        Some(roots) => builder.with_client_cert_verifier(WebPkiClientVerifier::builder_with_provider(roots, provider).build()?),
+        Some(roots) => builder
+            .with_client_cert_verifier(WebPkiClientVerifier::builder_with_provider(roots, provider).build()?),
         None => builder.with_no_client_auth(),
     };
     let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(Error::from)?;

@@ -39,8 +39,16 @@ pub async fn run(context: Arc<Context>) {
         .owns(Api::<Role>::all(client()), owned())
         .owns(Api::<RoleBinding>::all(client()), owned())
         .owns(Api::<PodDisruptionBudget>::all(client()), owned())
-        .with_config(Config::default().concurrency(2).debounce(Duration::from_millis(200)))
-        .run(|pool, context| async move { metered("RunnerPool", &context, reconcile(&pool, &context)).await }, retry, context.clone())
+        .with_config(
+            Config::default()
+                .concurrency(2)
+                .debounce(Duration::from_millis(200)),
+        )
+        .run(
+            |pool, context| async move { metered("RunnerPool", &context, reconcile(&pool, &context)).await },
+            retry,
+            context.clone(),
+        )
         .for_each(|_| std::future::ready(()))
         .await;
 }
@@ -61,15 +69,27 @@ async fn reconcile(pool: &RunnerPool, context: &Context) -> Result<Action, Error
         apply::apply(context, &built.deployment).await?;
         let live: Api<Deployment> = Api::namespaced(context.client.clone(), &namespace);
         let live = live.get(&objects::name(pool)).await?.status.unwrap_or_default();
-        replicas = (live.replicas.unwrap_or(0), live.ready_replicas.unwrap_or(0), live.updated_replicas.unwrap_or(0));
+        replicas = (
+            live.replicas.unwrap_or(0),
+            live.ready_replicas.unwrap_or(0),
+            live.updated_replicas.unwrap_or(0),
+        );
     }
     let wanted = pool.spec.replicas;
     let ready = match problems.first() {
         Some(problem) => Wanted::new(condition::READY, "False", "Invalid", problem.to_string()),
-        None if replicas.1 >= wanted && replicas.2 >= wanted => {
-            Wanted::new(condition::READY, "True", "Available", format!("{} of {wanted} runners are ready", replicas.1))
-        }
-        None => Wanted::new(condition::READY, "False", "Unavailable", format!("{} of {wanted} runners are ready", replicas.1)),
+        None if replicas.1 >= wanted && replicas.2 >= wanted => Wanted::new(
+            condition::READY,
+            "True",
+            "Available",
+            format!("{} of {wanted} runners are ready", replicas.1),
+        ),
+        None => Wanted::new(
+            condition::READY,
+            "False",
+            "Unavailable",
+            format!("{} of {wanted} runners are ready", replicas.1),
+        ),
     };
     let before = pool.status.clone().unwrap_or_default();
     #[allow(clippy::disallowed_methods)] // The edge of the program.
@@ -85,7 +105,9 @@ async fn reconcile(pool: &RunnerPool, context: &Context) -> Result<Action, Error
     if after != before {
         apply::status(context, pool, &after).await?;
         for news in transitions {
-            context.event(pool, news.status == "True", &news.reason, &news.message).await;
+            context
+                .event(pool, news.status == "True", &news.reason, &news.message)
+                .await;
         }
     }
     Ok(Action::await_change())

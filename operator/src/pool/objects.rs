@@ -32,7 +32,10 @@ pub fn name(pool: &RunnerPool) -> String {
 
 /// Label selector of the runners.
 pub fn selector(pool: &RunnerPool) -> String {
-    format!("app.kubernetes.io/name=drmwatch-runner,{POOL_LABEL}={}", pool.name_any())
+    format!(
+        "app.kubernetes.io/name=drmwatch-runner,{POOL_LABEL}={}",
+        pool.name_any()
+    )
 }
 
 /// Security context of a container at Pod Security level `restricted`.
@@ -112,7 +115,8 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
         { "apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "patch"] },
         { "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "list", "create", "update", "patch", "delete"] },
     ]);
-    let subject = json!({ "kind": "ServiceAccount", "name": name, "namespace": pool.namespace().unwrap_or_default() });
+    let subject =
+        json!({ "kind": "ServiceAccount", "name": name, "namespace": pool.namespace().unwrap_or_default() });
     Ok(Objects {
         account: serde_json::from_value(json!({ "metadata": metadata }))?,
         role: serde_json::from_value(json!({ "metadata": metadata, "rules": rules }))?,
@@ -121,7 +125,9 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name },
             "subjects": [subject],
         }))?,
-        budget: serde_json::from_value(json!({ "metadata": metadata, "spec": { "maxUnavailable": 1, "selector": matches } }))?,
+        budget: serde_json::from_value(
+            json!({ "metadata": metadata, "spec": { "maxUnavailable": 1, "selector": matches } }),
+        )?,
         deployment: serde_json::from_value(deployment)?,
     })
 }

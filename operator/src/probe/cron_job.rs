@@ -18,7 +18,12 @@ pub fn build(plan: &Plan, probe: &DrmProbe, pool: &RunnerPool, options: &Options
     let schedule = &probe.spec.schedule;
     let labels = json!({ POD_LABEL: plan.uid, "app.kubernetes.io/name": "drmwatch-probe" });
     let annotations = plan_secret::metadata(plan, pool).annotations;
-    let resources = pool.spec.resources.as_ref().map(serde_json::to_value).transpose()?;
+    let resources = pool
+        .spec
+        .resources
+        .as_ref()
+        .map(serde_json::to_value)
+        .transpose()?;
     let pod = json!({
         "metadata": { "labels": labels, "annotations": annotations },
         "spec": {
@@ -123,6 +128,9 @@ mod tests {
         let data = secret.data.unwrap();
         assert!(!String::from_utf8_lossy(&data["plan.json"].0).contains("hunter22"));
         assert_eq!(data["credential.k"].0, b"hunter22");
-        assert_eq!(serde_json::from_slice::<Plan>(&data["plan.json"].0).unwrap(), plan);
+        assert_eq!(
+            serde_json::from_slice::<Plan>(&data["plan.json"].0).unwrap(),
+            plan
+        );
     }
 }

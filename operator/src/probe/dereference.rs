@@ -17,11 +17,27 @@ pub struct Found {
 /// What is not there.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Missing {
-    Tenant { name: String },
-    Pool { namespace: String, name: String },
-    Secret { credential: String, name: String },
-    Key { credential: String, name: String, key: String },
-    NotText { credential: String, name: String, key: String },
+    Tenant {
+        name: String,
+    },
+    Pool {
+        namespace: String,
+        name: String,
+    },
+    Secret {
+        credential: String,
+        name: String,
+    },
+    Key {
+        credential: String,
+        name: String,
+        key: String,
+    },
+    NotText {
+        credential: String,
+        name: String,
+        key: String,
+    },
 }
 
 /// Tenant and pool of a probe.
@@ -29,7 +45,11 @@ pub async fn dereference(probe: &DrmProbe, context: &Context) -> Result<Result<F
     let namespace = probe.namespace().ok_or(Error::Missing("namespace"))?;
     let name = probe.spec.tenant_ref.name.clone();
     let tenants: Api<MonitoredTenant> = Api::namespaced(context.client.clone(), &namespace);
-    let Some(tenant) = tenants.get_opt(&name).await?.filter(|t| t.metadata.deletion_timestamp.is_none()) else {
+    let Some(tenant) = tenants
+        .get_opt(&name)
+        .await?
+        .filter(|t| t.metadata.deletion_timestamp.is_none())
+    else {
         return Ok(Err(Missing::Tenant { name }));
     };
     let (namespace, name) = pool_of(probe, Some(&tenant), context);
@@ -42,21 +62,40 @@ pub async fn dereference(probe: &DrmProbe, context: &Context) -> Result<Result<F
 
 fn pool_of(probe: &DrmProbe, tenant: Option<&MonitoredTenant>, context: &Context) -> (String, String) {
     let options = &context.options;
-    let chosen = probe.spec.pool_ref.as_ref().or_else(|| tenant?.spec.defaults.pool_ref.as_ref());
-    let namespace = chosen.and_then(|p| p.namespace.clone()).unwrap_or_else(|| options.default_pool_namespace.clone());
-    (namespace, chosen.map_or_else(|| options.default_pool.clone(), |p| p.name.clone()))
+    let chosen = probe
+        .spec
+        .pool_ref
+        .as_ref()
+        .or_else(|| tenant?.spec.defaults.pool_ref.as_ref());
+    let namespace = chosen
+        .and_then(|p| p.namespace.clone())
+        .unwrap_or_else(|| options.default_pool_namespace.clone());
+    (
+        namespace,
+        chosen.map_or_else(|| options.default_pool.clone(), |p| p.name.clone()),
+    )
 }
 
 /// Where the plan of a probe would lie if nothing else is known of it.
 pub fn default_place(probe: &DrmProbe, context: &Context) -> (String, String) {
-    (pool_of(probe, None, context).0, plan_secret::name(&probe.uid().unwrap_or_default()))
+    (
+        pool_of(probe, None, context).0,
+        plan_secret::name(&probe.uid().unwrap_or_default()),
+    )
 }
 
 /// Values of the credentials that a plan needs, by their names. What is used is noted even when it is
 /// missing, so that the probe heals when it appears.
-pub async fn secrets(plan: &Plan, context: &Context) -> Result<Result<BTreeMap<String, ByteString>, Missing>, Error> {
+pub async fn secrets(
+    plan: &Plan,
+    context: &Context,
+) -> Result<Result<BTreeMap<String, ByteString>, Missing>, Error> {
     let namespace = &plan.id.namespace;
-    context.uses(namespace, &plan.id.probe, plan.credentials.values().map(|r| r.name.clone()));
+    context.uses(
+        namespace,
+        &plan.id.probe,
+        plan.credentials.values().map(|r| r.name.clone()),
+    );
     let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
     let mut read: BTreeMap<&str, Option<Secret>> = BTreeMap::new();
     let mut values = BTreeMap::new();
@@ -70,10 +109,18 @@ pub async fn secrets(plan: &Plan, context: &Context) -> Result<Result<BTreeMap<S
             return Ok(Err(Missing::Secret { credential, name }));
         };
         let Some(value) = secret.data.as_ref().and_then(|d| d.get(&key)) else {
-            return Ok(Err(Missing::Key { credential, name, key }));
+            return Ok(Err(Missing::Key {
+                credential,
+                name,
+                key,
+            }));
         };
         if std::str::from_utf8(&value.0).is_err() {
-            return Ok(Err(Missing::NotText { credential, name, key }));
+            return Ok(Err(Missing::NotText {
+                credential,
+                name,
+                key,
+            }));
         }
         values.insert(credential, value.clone());
     }

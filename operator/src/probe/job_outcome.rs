@@ -10,17 +10,34 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 /// Takes a pod that has ended in; gives its probe if it says something new.
 pub fn fold(context: &Context, pod: &Pod) -> Option<ObjectRef<DrmProbe>> {
-    let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?.state.as_ref()?.terminated.as_ref()?;
+    let status = pod
+        .status
+        .as_ref()?
+        .container_statuses
+        .as_ref()?
+        .first()?
+        .state
+        .as_ref()?
+        .terminated
+        .as_ref()?;
     let probe = plan_secret::probe_of(pod)?;
     let uid = pod.labels().get(POD_LABEL)?;
-    let started = status.started_at.as_ref().map(|t| t.0).or(pod.creation_timestamp().map(|t| t.0))?;
+    let started = status
+        .started_at
+        .as_ref()
+        .map(|t| t.0)
+        .or(pod.creation_timestamp().map(|t| t.0))?;
     let outcome = match serde_json::from_str::<Outcome>(status.message.as_deref().unwrap_or_default()) {
         Ok(outcome) => outcome,
         // The runner could not say anything: it was killed, or broke.
         Err(_) => Outcome {
             verdict: Verdict::Inconclusive(Reason::InternalError),
             step: None,
-            message: format!("the probe's pod ended with code {} and no outcome ({})", status.exit_code, status.reason.as_deref().unwrap_or("no reason")),
+            message: format!(
+                "the probe's pod ended with code {} and no outcome ({})",
+                status.exit_code,
+                status.reason.as_deref().unwrap_or("no reason")
+            ),
             started_at: started,
             duration_seconds: 0.0,
             steps: Vec::new(),
@@ -34,7 +51,10 @@ pub fn fold(context: &Context, pod: &Pod) -> Option<ObjectRef<DrmProbe>> {
     };
     let record = VerdictRecord {
         id: id.clone(),
-        generation: annotations.get(plan_secret::GENERATION).and_then(|g| g.parse().ok()).unwrap_or_default(),
+        generation: annotations
+            .get(plan_secret::GENERATION)
+            .and_then(|g| g.parse().ok())
+            .unwrap_or_default(),
         region: context.options.region.clone(),
         verdict: outcome.verdict,
         step: outcome.step.clone(),
@@ -42,7 +62,10 @@ pub fn fold(context: &Context, pod: &Pod) -> Option<ObjectRef<DrmProbe>> {
         since: outcome.started_at,
     };
     // A pod is seen many times; its outcome counts once, and only if it is not older than what is known.
-    if context.last_verdict(uid).is_some_and(|last| last.since >= record.since) {
+    if context
+        .last_verdict(uid)
+        .is_some_and(|last| last.since >= record.since)
+    {
         return None;
     }
     let owner = Owner::probe(&id, &context.options.region);

@@ -52,26 +52,55 @@ pub async fn run(context: Arc<Context>) {
     controller
         .watches(Api::<MonitoredTenant>::all(client()), watched(), move |tenant| {
             let (name, namespace) = (tenant.name_any(), tenant.namespace());
-            of(&tenants, move |p| p.namespace() == namespace && p.spec.tenant_ref.name == name)
+            of(&tenants, move |p| {
+                p.namespace() == namespace && p.spec.tenant_ref.name == name
+            })
         })
-        .watches(Api::<RunnerPool>::all(client()), watched(), move |_| of(&pools, |_| true))
+        .watches(Api::<RunnerPool>::all(client()), watched(), move |_| {
+            of(&pools, |_| true)
+        })
         .watches(secrets(), watched().labels("!drmwatch.io/pool"), move |secret| {
             users.users(&secret.namespace().unwrap_or_default(), &secret.name_any())
         })
-        .watches(secrets(), watched().labels("drmwatch.io/probe-uid"), |plan| plan_secret::probe_of(&plan))
-        .watches(Api::<CronJob>::all(client()), watched().labels("drmwatch.io/probe-uid"), |job| plan_secret::probe_of(&job))
-        .watches(Api::<ConfigMap>::all(client()), watched().labels("drmwatch.io/verdicts=true"), move |map| {
-            verdict_map::fold(&folded, &map)
+        .watches(secrets(), watched().labels("drmwatch.io/probe-uid"), |plan| {
+            plan_secret::probe_of(&plan)
         })
-        .watches(Api::<Pod>::all(client()), watched().labels(cron_job::POD_LABEL), move |pod| job_outcome::fold(&ran, &pod))
-        .with_config(Config::default().concurrency(16).debounce(Duration::from_millis(100)))
-        .run(|probe, context| async move { metered("DrmProbe", &context, reconcile(&probe, &context)).await }, retry, context.clone())
+        .watches(
+            Api::<CronJob>::all(client()),
+            watched().labels("drmwatch.io/probe-uid"),
+            |job| plan_secret::probe_of(&job),
+        )
+        .watches(
+            Api::<ConfigMap>::all(client()),
+            watched().labels("drmwatch.io/verdicts=true"),
+            move |map| verdict_map::fold(&folded, &map),
+        )
+        .watches(
+            Api::<Pod>::all(client()),
+            watched().labels(cron_job::POD_LABEL),
+            move |pod| job_outcome::fold(&ran, &pod),
+        )
+        .with_config(
+            Config::default()
+                .concurrency(16)
+                .debounce(Duration::from_millis(100)),
+        )
+        .run(
+            |probe, context| async move { metered("DrmProbe", &context, reconcile(&probe, &context)).await },
+            retry,
+            context.clone(),
+        )
         .for_each(|_| std::future::ready(()))
         .await;
 }
 
 fn of(store: &Store<DrmProbe>, wanted: impl Fn(&DrmProbe) -> bool) -> Vec<ObjectRef<DrmProbe>> {
-    store.state().iter().filter(|p| wanted(p)).map(|p| ObjectRef::from_obj(p.as_ref())).collect()
+    store
+        .state()
+        .iter()
+        .filter(|p| wanted(p))
+        .map(|p| ObjectRef::from_obj(p.as_ref()))
+        .collect()
 }
 
 async fn reconcile(probe: &DrmProbe, context: &Context) -> Result<Action, Error> {
@@ -84,7 +113,12 @@ async fn reconcile(probe: &DrmProbe, context: &Context) -> Result<Action, Error>
     let found = dereference::dereference(probe, context).await?;
     let readiness = match &found {
         Err(missing) => Readiness::from(missing),
-        Ok(found) => match compile(&found.tenant, probe, &context.options.region, &found.pool.spec.egress) {
+        Ok(found) => match compile(
+            &found.tenant,
+            probe,
+            &context.options.region,
+            &found.pool.spec.egress,
+        ) {
             Err(problems) => Readiness::Invalid(problems),
             Ok(plan) => deliver(probe, context, found, plan).await?,
         },
@@ -99,7 +133,11 @@ async fn reconcile(probe: &DrmProbe, context: &Context) -> Result<Action, Error>
 
 /// Hands a plan over to its pool, or takes it back where it must not run.
 async fn deliver(probe: &DrmProbe, context: &Context, found: &Found, plan: Plan) -> Result<Readiness, Error> {
-    let regions = if probe.spec.regions.is_empty() { &found.tenant.spec.defaults.regions } else { &probe.spec.regions };
+    let regions = if probe.spec.regions.is_empty() {
+        &found.tenant.spec.defaults.regions
+    } else {
+        &probe.spec.regions
+    };
     if !regions.is_empty() && !regions.contains(&context.options.region) {
         return Ok(Readiness::OtherRegion);
     }
@@ -108,19 +146,37 @@ async fn deliver(probe: &DrmProbe, context: &Context, found: &Found, plan: Plan)
         Err(missing) => return Ok(Readiness::from(&missing)),
     };
     let secret = plan_secret::build(&plan, &secrets, &found.pool)?;
-    let at = PlanRef { namespace: found.pool.namespace().unwrap_or_default(), name: secret.name_any() };
+    let at = PlanRef {
+        namespace: found.pool.namespace().unwrap_or_default(),
+        name: secret.name_any(),
+    };
     withdraw(probe, context, Some(&at)).await?;
     apply::apply(context, &secret).await?;
     match plan.execution {
-        Execution::Job => apply::apply(context, &cron_job::build(&plan, probe, &found.pool, &context.options)?).await?,
+        Execution::Job => {
+            apply::apply(
+                context,
+                &cron_job::build(&plan, probe, &found.pool, &context.options)?,
+            )
+            .await?
+        }
         Execution::Resident => apply::delete_if_present::<CronJob>(context, &at.namespace, &at.name).await?,
     }
-    Ok(Readiness::Delivered { at, suspended: plan.suspend, plan: Box::new(plan) })
+    Ok(Readiness::Delivered {
+        at,
+        suspended: plan.suspend,
+        plan: Box::new(plan),
+    })
 }
 
 /// Deletes the plan, unless it is where it should be.
 async fn withdraw(probe: &DrmProbe, context: &Context, keep: Option<&PlanRef>) -> Result<(), Error> {
-    let Some(at) = probe.status.as_ref().and_then(|s| s.plan_ref.as_ref()).filter(|at| Some(*at) != keep) else {
+    let Some(at) = probe
+        .status
+        .as_ref()
+        .and_then(|s| s.plan_ref.as_ref())
+        .filter(|at| Some(*at) != keep)
+    else {
         return Ok(());
     };
     apply::delete::<CronJob>(context, &at.namespace, &at.name).await?;
@@ -131,9 +187,19 @@ async fn withdraw(probe: &DrmProbe, context: &Context, keep: Option<&PlanRef>) -
 fn expected(probe: &DrmProbe, context: &Context, readiness: &Readiness) {
     let owner = Owner::probe(&id(probe), &context.options.region);
     context.metrics.clear(&PROBE_INFO, &owner);
-    if let Readiness::Delivered { plan, suspended: false, .. } = readiness {
+    if let Readiness::Delivered {
+        plan,
+        suspended: false,
+        ..
+    } = readiness
+    {
         let execution = format!("{:?}", plan.execution);
-        context.metrics.set(&PROBE_INFO, &owner, &[&execution], f64::from(plan.interval_seconds.unwrap_or_default()));
+        context.metrics.set(
+            &PROBE_INFO,
+            &owner,
+            &[&execution],
+            f64::from(plan.interval_seconds.unwrap_or_default()),
+        );
     }
 }
 
@@ -151,8 +217,14 @@ async fn finalize(probe: &DrmProbe, context: &Context) -> Result<Action, Error> 
     let (namespace, name) = dereference::default_place(probe, context);
     apply::delete_if_present::<CronJob>(context, &namespace, &name).await?;
     apply::delete_if_present::<Secret>(context, &namespace, &name).await?;
-    context.metrics.forget(&Owner::probe(&id(probe), &context.options.region));
-    context.forget(&probe.namespace().unwrap_or_default(), &probe.name_any(), &probe.uid().unwrap_or_default());
+    context
+        .metrics
+        .forget(&Owner::probe(&id(probe), &context.options.region));
+    context.forget(
+        &probe.namespace().unwrap_or_default(),
+        &probe.name_any(),
+        &probe.uid().unwrap_or_default(),
+    );
     if probe.finalizers().iter().any(|f| f == FINALIZER) {
         finalizers(probe, context, false).await?;
     }
@@ -162,14 +234,25 @@ async fn finalize(probe: &DrmProbe, context: &Context) -> Result<Action, Error> 
 /// Adds or removes ours. Metadata alone is patched, so that no field of the spec becomes ours.
 async fn finalizers(probe: &DrmProbe, context: &Context, present: bool) -> Result<(), Error> {
     let api: Api<DrmProbe> = Api::namespaced(context.client.clone(), &probe.namespace().unwrap_or_default());
-    let mut list: Vec<&str> = probe.finalizers().iter().map(String::as_str).filter(|f| *f != FINALIZER).collect();
+    let mut list: Vec<&str> = probe
+        .finalizers()
+        .iter()
+        .map(String::as_str)
+        .filter(|f| *f != FINALIZER)
+        .collect();
     if present {
         list.push(FINALIZER);
     }
     let patch = json!({ "metadata": { "finalizers": list, "resourceVersion": probe.resource_version() } });
     apply::count::<DrmProbe>(context);
-    let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-    match api.patch_metadata(&probe.name_any(), &params, &Patch::Merge(&patch)).await {
+    let params = PatchParams {
+        field_manager: Some(MANAGER.into()),
+        ..PatchParams::default()
+    };
+    match api
+        .patch_metadata(&probe.name_any(), &params, &Patch::Merge(&patch))
+        .await
+    {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         other => Ok(other.map(drop)?),
     }

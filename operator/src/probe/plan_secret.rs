@@ -36,7 +36,8 @@ pub fn metadata(plan: &Plan, pool: &RunnerPool) -> ObjectMeta {
         (TENANT, plan.id.tenant.clone()),
         (GENERATION, plan.generation.to_string()),
     ];
-    let owned = |pairs: Vec<(&str, String)>| Some(pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
+    let owned =
+        |pairs: Vec<(&str, String)>| Some(pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
     ObjectMeta {
         name: Some(name(&plan.uid)),
         namespace: pool.namespace(),
@@ -53,8 +54,14 @@ pub fn probe_of(object: &impl ResourceExt) -> Option<ObjectRef<DrmProbe>> {
 }
 
 /// Builds it.
-pub fn build(plan: &Plan, credentials: &BTreeMap<String, ByteString>, pool: &RunnerPool) -> Result<Secret, Error> {
-    let values = credentials.iter().map(|(name, value)| (format!("{CREDENTIAL_PREFIX}{name}"), value.clone()));
+pub fn build(
+    plan: &Plan,
+    credentials: &BTreeMap<String, ByteString>,
+    pool: &RunnerPool,
+) -> Result<Secret, Error> {
+    let values = credentials
+        .iter()
+        .map(|(name, value)| (format!("{CREDENTIAL_PREFIX}{name}"), value.clone()));
     let mut data: BTreeMap<String, ByteString> = values.collect();
     data.insert(PLAN_KEY.to_owned(), ByteString(serde_json::to_vec(plan)?));
     let mut metadata = metadata(plan, pool);
@@ -64,5 +71,10 @@ pub fn build(plan: &Plan, credentials: &BTreeMap<String, ByteString>, pool: &Run
         // Resident runners watch by shard; a CronJob mounts the Secret by name.
         labels.remove("drmwatch.io/shard");
     }
-    Ok(Secret { metadata, data: Some(data), type_: Some("drmwatch.io/plan".into()), ..Secret::default() })
+    Ok(Secret {
+        metadata,
+        data: Some(data),
+        type_: Some("drmwatch.io/plan".into()),
+        ..Secret::default()
+    })
 }

@@ -14,7 +14,11 @@ use kube::ResourceExt;
 /// How far a probe has come.
 pub enum Readiness {
     /// Its plan is with its pool.
-    Delivered { at: PlanRef, suspended: bool, plan: Box<Plan> },
+    Delivered {
+        at: PlanRef,
+        suspended: bool,
+        plan: Box<Plan>,
+    },
     /// It does not run in this release's region.
     OtherRegion,
     /// Something that it refers to is not there.
@@ -33,31 +37,75 @@ impl Readiness {
     /// Whether a plan that runs must stop. A Secret that is missing, or a mistake in an edit, must not
     /// silence a probe: the last good plan goes on while the condition tells.
     pub fn stops(&self) -> bool {
-        matches!(self, Readiness::OtherRegion | Readiness::Missing(Missing::Tenant { .. } | Missing::Pool { .. }))
+        matches!(
+            self,
+            Readiness::OtherRegion | Readiness::Missing(Missing::Tenant { .. } | Missing::Pool { .. })
+        )
     }
 
     fn condition(&self) -> Wanted {
-        let is = |status, reason: &str, message: String| Wanted::new(condition::READY, status, reason, message);
+        let is =
+            |status, reason: &str, message: String| Wanted::new(condition::READY, status, reason, message);
         match self {
-            Readiness::Delivered { suspended: true, .. } => is("True", "Suspended", "the plan is delivered; no slot is due".into()),
-            Readiness::Delivered { at, .. } => is("True", "PlanDelivered", format!("the plan is {}/{}", at.namespace, at.name)),
-            Readiness::OtherRegion => is("True", "OtherRegion", "the probe does not run in this region".into()),
+            Readiness::Delivered { suspended: true, .. } => is(
+                "True",
+                "Suspended",
+                "the plan is delivered; no slot is due".into(),
+            ),
+            Readiness::Delivered { at, .. } => is(
+                "True",
+                "PlanDelivered",
+                format!("the plan is {}/{}", at.namespace, at.name),
+            ),
+            Readiness::OtherRegion => is(
+                "True",
+                "OtherRegion",
+                "the probe does not run in this region".into(),
+            ),
             Readiness::Invalid(problems) => {
                 let texts: Vec<String> = problems.iter().take(10).map(ToString::to_string).collect();
                 is("False", "InvalidProbe", texts.join("; "))
             }
             Readiness::Missing(missing) => match missing {
-                Missing::Tenant { name } => is("False", "TenantNotFound", format!("there is no MonitoredTenant {name} in this namespace")),
-                Missing::Pool { namespace, name } => is("False", "PoolNotFound", format!("there is no RunnerPool {name} in namespace {namespace}")),
-                Missing::Secret { credential, name } => {
-                    is("False", "SecretNotFound", format!("the credential {credential} needs the Secret {name}, which is not in this namespace"))
-                }
-                Missing::Key { credential, name, key } => {
-                    is("False", "SecretKeyNotFound", format!("the credential {credential} needs the key {key}, which the Secret {name} does not have"))
-                }
-                Missing::NotText { credential, name, key } => {
-                    is("False", "SecretNotText", format!("the credential {credential} must be text, and the key {key} of the Secret {name} is not UTF-8"))
-                }
+                Missing::Tenant { name } => is(
+                    "False",
+                    "TenantNotFound",
+                    format!("there is no MonitoredTenant {name} in this namespace"),
+                ),
+                Missing::Pool { namespace, name } => is(
+                    "False",
+                    "PoolNotFound",
+                    format!("there is no RunnerPool {name} in namespace {namespace}"),
+                ),
+                Missing::Secret { credential, name } => is(
+                    "False",
+                    "SecretNotFound",
+                    format!(
+                        "the credential {credential} needs the Secret {name}, which is not in this namespace"
+                    ),
+                ),
+                Missing::Key {
+                    credential,
+                    name,
+                    key,
+                } => is(
+                    "False",
+                    "SecretKeyNotFound",
+                    format!(
+                        "the credential {credential} needs the key {key}, which the Secret {name} does not have"
+                    ),
+                ),
+                Missing::NotText {
+                    credential,
+                    name,
+                    key,
+                } => is(
+                    "False",
+                    "SecretNotText",
+                    format!(
+                        "the credential {credential} must be text, and the key {key} of the Secret {name} is not UTF-8"
+                    ),
+                ),
             },
         }
     }
@@ -67,20 +115,40 @@ impl Readiness {
 fn health(readiness: &Readiness, verdict: Option<VerdictRecord>, before: &DrmProbeStatus) -> Wanted {
     let is = |status, reason: &str, message: String| Wanted::new(condition::HEALTHY, status, reason, message);
     match readiness {
-        Readiness::Delivered { suspended: true, .. } => return is("Unknown", "Suspended", "no slot is due".into()),
-        Readiness::OtherRegion => return is("Unknown", "OtherRegion", "the probe does not run in this region".into()),
-        ready if ready.stops() => return is("Unknown", "NotRunning", "the probe has no plan; see the condition Ready".into()),
+        Readiness::Delivered { suspended: true, .. } => {
+            return is("Unknown", "Suspended", "no slot is due".into());
+        }
+        Readiness::OtherRegion => {
+            return is(
+                "Unknown",
+                "OtherRegion",
+                "the probe does not run in this region".into(),
+            );
+        }
+        ready if ready.stops() => {
+            return is(
+                "Unknown",
+                "NotRunning",
+                "the probe has no plan; see the condition Ready".into(),
+            );
+        }
         _ => {}
     }
     let Some(record) = verdict else {
         // A restarted operator has not heard of verdicts yet: what is written stays true until it has.
         return match find_condition(&before.conditions, condition::HEALTHY) {
-            Some(old) if !["Suspended", "OtherRegion", "NotRunning"].contains(&old.reason.as_str()) => Wanted {
-                kind: condition::HEALTHY,
-                status: match old.status.as_str() { "True" => "True", "False" => "False", _ => "Unknown" },
-                reason: old.reason.clone(),
-                message: old.message.clone(),
-            },
+            Some(old) if !["Suspended", "OtherRegion", "NotRunning"].contains(&old.reason.as_str()) => {
+                Wanted {
+                    kind: condition::HEALTHY,
+                    status: match old.status.as_str() {
+                        "True" => "True",
+                        "False" => "False",
+                        _ => "Unknown",
+                    },
+                    reason: old.reason.clone(),
+                    message: old.message.clone(),
+                }
+            }
             _ => is("Unknown", "AwaitingFirstRun", "the probe has not run yet".into()),
         };
     };
@@ -101,19 +169,30 @@ pub async fn write(probe: &DrmProbe, context: &Context, readiness: &Readiness) -
     let health = health(readiness, verdict, &before);
     #[allow(clippy::disallowed_methods)] // The edge of the program.
     let now = jiff::Timestamp::now();
-    let (conditions, transitions) = merge(&before.conditions, &[ready, health], probe.metadata.generation, now);
+    let (conditions, transitions) = merge(
+        &before.conditions,
+        &[ready, health],
+        probe.metadata.generation,
+        now,
+    );
     let plan_ref = match readiness {
         Readiness::Delivered { at, .. } => Some(at.clone()),
         other if other.stops() => None,
         _ => before.plan_ref.clone(),
     };
-    let after = DrmProbeStatus { observed_generation: probe.metadata.generation, plan_ref, conditions };
+    let after = DrmProbeStatus {
+        observed_generation: probe.metadata.generation,
+        plan_ref,
+        conditions,
+    };
     if after == before {
         return Ok(());
     }
     apply::status(context, probe, &after).await?;
     for news in transitions {
-        context.event(probe, news.status != "False", &news.reason, &news.message).await;
+        context
+            .event(probe, news.status != "False", &news.reason, &news.message)
+            .await;
     }
     Ok(())
 }
@@ -125,7 +204,11 @@ mod tests {
 
     fn record(verdict: Verdict) -> VerdictRecord {
         VerdictRecord {
-            id: ProbeId { namespace: "n".into(), tenant: "t".into(), probe: "p".into() },
+            id: ProbeId {
+                namespace: "n".into(),
+                tenant: "t".into(),
+                probe: "p".into(),
+            },
             generation: 1,
             region: "eu".into(),
             verdict,
@@ -139,12 +222,26 @@ mod tests {
     fn a_missing_secret_keeps_the_last_verdict_and_a_missing_tenant_does_not() {
         let none = DrmProbeStatus::default();
         let fails = || Some(record(Verdict::Fail(Reason::ManifestStale)));
-        let missing = Readiness::Missing(Missing::Secret { credential: "c".into(), name: "s".into() });
+        let missing = Readiness::Missing(Missing::Secret {
+            credential: "c".into(),
+            name: "s".into(),
+        });
         let wanted = health(&missing, fails(), &none);
-        assert_eq!((wanted.status, wanted.reason.as_str(), wanted.message.as_str()), ("False", "ManifestStale", "stream: stands still"));
+        assert_eq!(
+            (wanted.status, wanted.reason.as_str(), wanted.message.as_str()),
+            ("False", "ManifestStale", "stream: stands still")
+        );
         let gone = Readiness::Missing(Missing::Tenant { name: "t".into() });
         assert_eq!(health(&gone, fails(), &none).status, "Unknown");
         assert_eq!(health(&missing, None, &none).reason, "AwaitingFirstRun");
-        assert_eq!(health(&missing, Some(record(Verdict::Inconclusive(Reason::LocalDns))), &none).status, "Unknown");
+        assert_eq!(
+            health(
+                &missing,
+                Some(record(Verdict::Inconclusive(Reason::LocalDns))),
+                &none
+            )
+            .status,
+            "Unknown"
+        );
     }
 }

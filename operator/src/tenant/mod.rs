@@ -47,16 +47,28 @@ async fn reconcile(tenant: &MonitoredTenant, context: &Context) -> Result<Action
     let selected = ListParams::default().fields(&format!("spec.tenantRef.name={}", tenant.name_any()));
     let existing = api.list(&selected).await?.items;
     let problems = check_tenant(tenant);
-    let wanted = if problems.is_empty() { default_probes(tenant) } else { Vec::new() };
+    let wanted = if problems.is_empty() {
+        default_probes(tenant)
+    } else {
+        Vec::new()
+    };
     for probe in &wanted {
         apply::apply(context, &owned(tenant, probe.clone())).await?;
     }
     let kept: BTreeSet<String> = wanted.iter().map(ResourceExt::name_any).collect();
-    for gone in existing.iter().filter(|p| problems.is_empty() && made_by(p, tenant) && !kept.contains(&p.name_any())) {
+    for gone in existing
+        .iter()
+        .filter(|p| problems.is_empty() && made_by(p, tenant) && !kept.contains(&p.name_any()))
+    {
         apply::delete::<DrmProbe>(context, &namespace, &gone.name_any()).await?;
     }
     let ready = match problems.first() {
-        None => Wanted::new(condition::READY, "True", "Accepted", "every service has its probe"),
+        None => Wanted::new(
+            condition::READY,
+            "True",
+            "Accepted",
+            "every service has its probe",
+        ),
         Some(problem) => Wanted::new(condition::READY, "False", "Invalid", problem.to_string()),
     };
     let health = sum(tenant, &existing);
@@ -66,14 +78,21 @@ async fn reconcile(tenant: &MonitoredTenant, context: &Context) -> Result<Action
 
 /// A default probe as the tenant's property: it goes when the tenant goes.
 fn owned(tenant: &MonitoredTenant, mut probe: DrmProbe) -> DrmProbe {
-    let service = probe.name_any().strip_prefix(&format!("{}-", tenant.name_any())).unwrap_or_default().to_owned();
+    let service = probe
+        .name_any()
+        .strip_prefix(&format!("{}-", tenant.name_any()))
+        .unwrap_or_default()
+        .to_owned();
     probe.metadata.owner_references = tenant.controller_owner_ref(&()).map(|owner| vec![owner]);
     probe.metadata.labels = Some([(SERVICE_LABEL.to_owned(), service)].into());
     probe
 }
 
 fn made_by(probe: &DrmProbe, tenant: &MonitoredTenant) -> bool {
-    probe.owner_references().iter().any(|o| Some(&o.uid) == tenant.metadata.uid.as_ref())
+    probe
+        .owner_references()
+        .iter()
+        .any(|o| Some(&o.uid) == tenant.metadata.uid.as_ref())
 }
 
 /// Health of a tenant: that of its worst probe.
@@ -82,36 +101,66 @@ fn sum(tenant: &MonitoredTenant, probes: &[DrmProbe]) -> Wanted {
     if tenant.spec.suspend {
         return Wanted::new(kind, "Unknown", "Suspended", "spec.suspend is true");
     }
-    let health = |p: &DrmProbe| -> Option<Condition> { find_condition(&p.status.as_ref()?.conditions, kind).cloned() };
+    let health =
+        |p: &DrmProbe| -> Option<Condition> { find_condition(&p.status.as_ref()?.conditions, kind).cloned() };
     let with = |status: &str| -> Vec<(String, Condition)> {
         let named = probes.iter().filter_map(|p| Some((p.name_any(), health(p)?)));
         named.filter(|(_, c)| c.status == status).collect()
     };
     let failing = with("False");
     if let [(name, first), rest @ ..] = failing.as_slice() {
-        let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
-        return Wanted::new(kind, "False", first.reason.clone(), format!("{name}: {}{more}", first.message));
+        let more = if rest.is_empty() {
+            String::new()
+        } else {
+            format!(" (and {} more)", rest.len())
+        };
+        return Wanted::new(
+            kind,
+            "False",
+            first.reason.clone(),
+            format!("{name}: {}{more}", first.message),
+        );
     }
     let passing = with("True").len();
     if passing == probes.len() && passing > 0 {
         return Wanted::new(kind, "True", "AllPass", format!("all {passing} probes pass"));
     }
     match with("Unknown").first() {
-        Some((name, first)) => Wanted::new(kind, "Unknown", first.reason.clone(), format!("{name}: {}", first.message)),
+        Some((name, first)) => Wanted::new(
+            kind,
+            "Unknown",
+            first.reason.clone(),
+            format!("{name}: {}", first.message),
+        ),
         None if probes.is_empty() => Wanted::new(kind, "Unknown", "NoProbes", "the tenant has no probe"),
         None => Wanted::new(kind, "Unknown", "AwaitingFirstRun", "no verdict yet"),
     }
 }
 
-async fn status(tenant: &MonitoredTenant, context: &Context, ready: Wanted, health: Wanted, probes: &[DrmProbe]) -> Result<(), Error> {
+async fn status(
+    tenant: &MonitoredTenant,
+    context: &Context,
+    ready: Wanted,
+    health: Wanted,
+    probes: &[DrmProbe],
+) -> Result<(), Error> {
     let before = tenant.status.clone().unwrap_or_default();
     #[allow(clippy::disallowed_methods)] // The edge of the program.
     let now = jiff::Timestamp::now();
     let failing = probes
         .iter()
-        .filter(|p| p.status.iter().any(|s| find_condition(&s.conditions, condition::HEALTHY).is_some_and(|c| c.status == "False")))
+        .filter(|p| {
+            p.status.iter().any(|s| {
+                find_condition(&s.conditions, condition::HEALTHY).is_some_and(|c| c.status == "False")
+            })
+        })
         .count();
-    let (conditions, transitions) = merge(&before.conditions, &[ready, health], tenant.metadata.generation, now);
+    let (conditions, transitions) = merge(
+        &before.conditions,
+        &[ready, health],
+        tenant.metadata.generation,
+        now,
+    );
     let after = MonitoredTenantStatus {
         observed_generation: tenant.metadata.generation,
         probes: Some(probes.len() as i32),
@@ -123,7 +172,9 @@ async fn status(tenant: &MonitoredTenant, context: &Context, ready: Wanted, heal
     }
     apply::status(context, tenant, &after).await?;
     for news in transitions {
-        context.event(tenant, news.status != "False", &news.reason, &news.message).await;
+        context
+            .event(tenant, news.status != "False", &news.reason, &news.message)
+            .await;
     }
     Ok(())
 }

@@ -28,17 +28,31 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
     let client = Client::try_default().await?;
     let metrics = Metrics::default();
     let program = Owner::program();
-    metrics.set(&RUNNER_INFO, &program, &[env!("CARGO_PKG_VERSION"), &options.region, pool], 1.0);
+    metrics.set(
+        &RUNNER_INFO,
+        &program,
+        &[env!("CARGO_PKG_VERSION"), &options.region, pool],
+        1.0,
+    );
     metrics.set(&RUNNER_SHARDS, &program, &[], 0.0);
     let (sink, transitions) = Sink::new(metrics.clone());
     let scheduler = Arc::new(Mutex::new(Scheduler::new(engine, sink)));
     let ready = drmwatch_metrics::Ready::default();
     let address = drmwatch_metrics::serve(options.listen, metrics.clone(), ready.clone()).await?;
     info!(pool, namespace = options.namespace, metrics = %address, "resident");
-    let shard_of = { let shards = options.shards; move |uid: &str| drmwatch_plan::shard_of(uid, shards) };
+    let shard_of = {
+        let shards = options.shards;
+        move |uid: &str| drmwatch_plan::shard_of(uid, shards)
+    };
     let writer = verdicts::Writer::new(client.clone(), &options.namespace, pool);
     let writer = tokio::spawn(writer.run(transitions, shard_of));
-    let mut keeper = shards::Keeper::new(client.clone(), &options.namespace, pool, &options.identity, options.shards);
+    let mut keeper = shards::Keeper::new(
+        client.clone(),
+        &options.namespace,
+        pool,
+        &options.identity,
+        options.shards,
+    );
     let mut held: BTreeMap<u32, JoinHandle<()>> = BTreeMap::new();
     let stop = asked_to_stop();
     tokio::pin!(stop);
@@ -66,7 +80,10 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
             }
             // Without the API server this runner keeps what it has: a slot may run twice, it is never
             // silently skipped.
-            Err(error) => warn!(error = &error as &dyn Error, "the API server does not answer; what runs goes on"),
+            Err(error) => warn!(
+                error = &error as &dyn Error,
+                "the API server does not answer; what runs goes on"
+            ),
         }
         tokio::select! {
             () = &mut stop => break,
@@ -79,7 +96,10 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
     }
     scheduler.lock().await.shut_down(GRACE).await;
     if let Err(error) = keeper.leave().await {
-        warn!(error = &error as &dyn Error, "the Leases could not be given back; they will run out");
+        warn!(
+            error = &error as &dyn Error,
+            "the Leases could not be given back; they will run out"
+        );
     }
     // The scheduler holds the sender of transitions: with it the writer ends, once all is written.
     drop(scheduler);

@@ -29,7 +29,11 @@ impl Source {
     /// A source for one shard of a pool.
     pub fn new(client: Client, namespace: &str, pool: &str, shard: u32) -> Source {
         let selector = format!("{POOL_LABEL}={pool},{SHARD_LABEL}={shard}");
-        Source { api: Api::namespaced(client, namespace), selector, known: BTreeMap::new() }
+        Source {
+            api: Api::namespaced(client, namespace),
+            selector,
+            known: BTreeMap::new(),
+        }
     }
 
     /// Brings the scheduler in step with the Secrets, for as long as it is let.
@@ -46,15 +50,26 @@ impl Source {
                     self.take(&secret, &mut *scheduler.lock().await);
                 }
                 Ok(watcher::Event::InitDone) => {
-                    let gone: Vec<String> = self.known.keys().filter(|n| !listed.contains(*n)).cloned().collect();
+                    let gone: Vec<String> = self
+                        .known
+                        .keys()
+                        .filter(|n| !listed.contains(*n))
+                        .cloned()
+                        .collect();
                     let mut scheduler = scheduler.lock().await;
                     gone.iter().for_each(|name| self.drop(name, &mut scheduler));
                 }
                 Ok(watcher::Event::Apply(secret)) => self.take(&secret, &mut *scheduler.lock().await),
                 Ok(watcher::Event::Delete(secret)) => {
-                    self.drop(secret.metadata.name.as_deref().unwrap_or_default(), &mut *scheduler.lock().await);
+                    self.drop(
+                        secret.metadata.name.as_deref().unwrap_or_default(),
+                        &mut *scheduler.lock().await,
+                    );
                 }
-                Err(error) => warn!(error = &error as &dyn Error, "plans can't be watched; what runs goes on"),
+                Err(error) => warn!(
+                    error = &error as &dyn Error,
+                    "plans can't be watched; what runs goes on"
+                ),
             }
         }
     }

@@ -65,19 +65,30 @@ impl Keeper {
     /// Renews, looks, takes and gives.
     pub async fn tick(&mut self) -> Result<Change, Error> {
         self.renew().await?;
-        let leases = self.api.list(&ListParams::default().labels(&format!("{POOL_LABEL}={}", self.pool))).await?;
+        let leases = self
+            .api
+            .list(&ListParams::default().labels(&format!("{POOL_LABEL}={}", self.pool)))
+            .await?;
         #[allow(clippy::disallowed_methods)] // A look at the wall clock, to tell a Lease of long ago.
         let now = Timestamp::now();
         let live = self.live(&leases.items, now);
-        let holders: BTreeMap<u32, &Lease> =
-            leases.items.iter().filter_map(|lease| Some((shard_number(lease)?, lease))).collect();
+        let holders: BTreeMap<u32, &Lease> = leases
+            .items
+            .iter()
+            .filter_map(|lease| Some((shard_number(lease)?, lease)))
+            .collect();
         let mut change = Change::default();
         for shard in 0..self.shards {
             let lease = holders.get(&shard).copied();
             let holder = lease.and_then(holder).unwrap_or_default();
             let mine = holder == self.identity;
             let should = owner(shard, live.iter().map(String::as_str)) == Some(&self.identity);
-            match decide(self.held.contains(&shard), mine, should, holder.is_empty() || !live.contains(holder)) {
+            match decide(
+                self.held.contains(&shard),
+                mine,
+                should,
+                holder.is_empty() || !live.contains(holder),
+            ) {
                 Step::Keep => {}
                 Step::Begin => change.gained.push(shard),
                 Step::Take => {
@@ -101,7 +112,10 @@ impl Keeper {
             let lease = self.api.get_opt(&self.shard_name(shard)).await?;
             self.let_go(shard, lease.as_ref()).await?;
         }
-        self.api.delete(&self.member_name(), &DeleteParams::default()).await.map(drop)
+        self.api
+            .delete(&self.member_name(), &DeleteParams::default())
+            .await
+            .map(drop)
     }
 
     fn member_name(&self) -> String {
@@ -112,9 +126,15 @@ impl Keeper {
     }
 
     async fn renew(&self) -> Result<(), Error> {
-        let lease = Lease { spec: Some(self.spec()), ..self.lease(self.member_name(), "member") };
+        let lease = Lease {
+            spec: Some(self.spec()),
+            ..self.lease(self.member_name(), "member")
+        };
         let apply = PatchParams::apply(&self.identity).force();
-        self.api.patch(&self.member_name(), &apply, &Patch::Apply(&lease)).await.map(drop)
+        self.api
+            .patch(&self.member_name(), &apply, &Patch::Apply(&lease))
+            .await
+            .map(drop)
     }
 
     fn spec(&self) -> LeaseSpec {
@@ -130,8 +150,15 @@ impl Keeper {
 
     fn lease(&self, name: String, role: &str) -> Lease {
         let labels = [(POOL_LABEL, self.pool.as_str()), (ROLE_LABEL, role)];
-        let labels = labels.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-        let metadata = ObjectMeta { name: Some(name), labels: Some(labels), ..ObjectMeta::default() };
+        let labels = labels
+            .into_iter()
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect();
+        let metadata = ObjectMeta {
+            name: Some(name),
+            labels: Some(labels),
+            ..ObjectMeta::default()
+        };
         Lease { metadata, spec: None }
     }
 
@@ -141,9 +168,16 @@ impl Keeper {
         let mut present = BTreeSet::new();
         for lease in leases.iter().filter(|l| role(l) == Some("member")) {
             let Some(identity) = holder(lease) else { continue };
-            let renewed = lease.spec.as_ref().and_then(|s| s.renew_time.as_ref()).map(|t| t.0);
+            let renewed = lease
+                .spec
+                .as_ref()
+                .and_then(|s| s.renew_time.as_ref())
+                .map(|t| t.0);
             present.insert(identity.to_owned());
-            let entry = self.seen.entry(identity.to_owned()).or_insert((renewed, Instant::now()));
+            let entry = self
+                .seen
+                .entry(identity.to_owned())
+                .or_insert((renewed, Instant::now()));
             if entry.0 != renewed {
                 *entry = (renewed, Instant::now());
             }
@@ -160,23 +194,44 @@ impl Keeper {
     async fn take(&self, shard: u32, found: Option<&Lease>) -> Result<bool, Error> {
         let result = match found {
             None => {
-                let lease = Lease { spec: Some(self.spec()), ..self.lease(self.shard_name(shard), "shard") };
+                let lease = Lease {
+                    spec: Some(self.spec()),
+                    ..self.lease(self.shard_name(shard), "shard")
+                };
                 self.api.create(&PostParams::default(), &lease).await
             }
             // The resource version goes along, so that of two takers one gets a conflict.
             Some(found) => {
-                let lease = Lease { spec: Some(self.spec()), ..found.clone() };
-                self.api.replace(&self.shard_name(shard), &PostParams::default(), &lease).await
+                let lease = Lease {
+                    spec: Some(self.spec()),
+                    ..found.clone()
+                };
+                self.api
+                    .replace(&self.shard_name(shard), &PostParams::default(), &lease)
+                    .await
             }
         };
         conflict_is_no(result)
     }
 
     async fn let_go(&self, shard: u32, found: Option<&Lease>) -> Result<(), Error> {
-        let Some(found) = found.filter(|l| holder(l) == Some(&self.identity)) else { return Ok(()) };
-        let spec = LeaseSpec { holder_identity: None, ..self.spec() };
-        let lease = Lease { spec: Some(spec), ..found.clone() };
-        conflict_is_no(self.api.replace(&self.shard_name(shard), &PostParams::default(), &lease).await).map(drop)
+        let Some(found) = found.filter(|l| holder(l) == Some(&self.identity)) else {
+            return Ok(());
+        };
+        let spec = LeaseSpec {
+            holder_identity: None,
+            ..self.spec()
+        };
+        let lease = Lease {
+            spec: Some(spec),
+            ..found.clone()
+        };
+        conflict_is_no(
+            self.api
+                .replace(&self.shard_name(shard), &PostParams::default(), &lease)
+                .await,
+        )
+        .map(drop)
     }
 }
 
@@ -189,7 +244,12 @@ fn conflict_is_no(result: Result<Lease, Error>) -> Result<bool, Error> {
 }
 
 fn role(lease: &Lease) -> Option<&str> {
-    lease.metadata.labels.as_ref()?.get(ROLE_LABEL).map(String::as_str)
+    lease
+        .metadata
+        .labels
+        .as_ref()?
+        .get(ROLE_LABEL)
+        .map(String::as_str)
 }
 
 fn holder(lease: &Lease) -> Option<&str> {
@@ -253,7 +313,12 @@ mod tests {
             ((true, false, false, true), Step::End),
         ];
         for ((held, mine, should, free), step) in table {
-            assert_eq!(decide(held, mine, should, free), step, "{:?}", (held, mine, should, free));
+            assert_eq!(
+                decide(held, mine, should, free),
+                step,
+                "{:?}",
+                (held, mine, should, free)
+            );
         }
     }
 }

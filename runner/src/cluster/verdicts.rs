@@ -29,11 +29,19 @@ pub struct Writer {
 impl Writer {
     /// A writer for a pool.
     pub fn new(client: Client, namespace: &str, pool: &str) -> Writer {
-        Writer { api: Api::namespaced(client, namespace), pool: pool.to_owned(), pending: BTreeMap::new() }
+        Writer {
+            api: Api::namespaced(client, namespace),
+            pool: pool.to_owned(),
+            pending: BTreeMap::new(),
+        }
     }
 
     /// Writes until there is nothing more to come and nothing left.
-    pub async fn run(mut self, mut transitions: mpsc::UnboundedReceiver<Transition>, shard_of: impl Fn(&str) -> u32) {
+    pub async fn run(
+        mut self,
+        mut transitions: mpsc::UnboundedReceiver<Transition>,
+        shard_of: impl Fn(&str) -> u32,
+    ) {
         let mut open = true;
         while open || !self.pending.is_empty() {
             if self.pending.is_empty() {
@@ -47,7 +55,9 @@ impl Writer {
             }
             let mut shards: BTreeMap<u32, BTreeMap<String, Value>> = BTreeMap::new();
             for (uid, record) in &self.pending {
-                let text = record.as_ref().map_or(Value::Null, |r| json!(serde_json::to_string(r).unwrap_or_default()));
+                let text = record.as_ref().map_or(Value::Null, |r| {
+                    json!(serde_json::to_string(r).unwrap_or_default())
+                });
                 shards.entry(shard_of(uid)).or_default().insert(key(uid), text);
             }
             let mut failed = false;
@@ -55,7 +65,11 @@ impl Writer {
                 match self.write(shard, &entries).await {
                     Ok(()) => self.pending.retain(|uid, _| shard_of(uid) != shard),
                     Err(error) => {
-                        warn!(shard, error = &error as &dyn std::error::Error, "verdicts can't be written; will try again");
+                        warn!(
+                            shard,
+                            error = &error as &dyn std::error::Error,
+                            "verdicts can't be written; will try again"
+                        );
                         failed = true;
                     }
                 }
@@ -79,16 +93,36 @@ impl Writer {
         let labels = [(POOL_LABEL, self.pool.as_str()), ("drmwatch.io/verdicts", "true")];
         let metadata = ObjectMeta {
             name: Some(name),
-            labels: Some(labels.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()),
+            labels: Some(
+                labels
+                    .into_iter()
+                    .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                    .collect(),
+            ),
             ..ObjectMeta::default()
         };
-        let data = entries.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect();
-        let map = ConfigMap { metadata, data: Some(data), ..ConfigMap::default() };
+        let data = entries
+            .iter()
+            .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
+            .collect();
+        let map = ConfigMap {
+            metadata,
+            data: Some(data),
+            ..ConfigMap::default()
+        };
         self.api.create(&PostParams::default(), &map).await.map(drop)
     }
 }
 
 /// ConfigMap keys allow letters, digits, `-`, `_` and `.`; a UID has no others.
 fn key(uid: &str) -> String {
-    uid.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
+    uid.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
 }

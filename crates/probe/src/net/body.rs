@@ -26,7 +26,10 @@ pub(super) async fn read(
     host: &str,
     wire: &mut u64,
 ) -> Result<Bytes, Failure> {
-    let encoding = headers.get(header::CONTENT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or("identity");
+    let encoding = headers
+        .get(header::CONTENT_ENCODING)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or("identity");
     let mut sink = match encoding.trim().to_ascii_lowercase().as_str() {
         "identity" | "" => Sink::Plain(Capped::new(limits.bytes)),
         "gzip" | "x-gzip" => Sink::Gzip(Box::new(MultiGzDecoder::new(Capped::new(limits.bytes)))),
@@ -36,10 +39,15 @@ pub(super) async fn read(
         }
     };
     let too_large = || {
-        Failure::fail(Reason::BodyTooLarge, format!("the answer of {host} is larger than {} bytes", limits.bytes))
+        Failure::fail(
+            Reason::BodyTooLarge,
+            format!("the answer of {host} is larger than {} bytes", limits.bytes),
+        )
     };
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|e| failure::of_http(&e, host))?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|e| failure::of_http(&e, host))?.into_data() else {
+            continue;
+        };
         *wire += data.len() as u64;
         match sink.write(&data) {
             Ok(()) => {}
@@ -56,7 +64,10 @@ pub(super) async fn read(
 }
 
 fn broken_gzip(host: &str) -> Failure {
-    Failure::fail(Reason::ProtocolError, format!("the answer of {host} is broken gzip"))
+    Failure::fail(
+        Reason::ProtocolError,
+        format!("the answer of {host} is broken gzip"),
+    )
 }
 
 enum Sink {
@@ -103,7 +114,11 @@ struct Capped {
 
 impl Capped {
     fn new(limit: usize) -> Capped {
-        Capped { bytes: Vec::new(), limit, full: false }
+        Capped {
+            bytes: Vec::new(),
+            limit,
+            full: false,
+        }
     }
 }
 

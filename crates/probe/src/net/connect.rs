@@ -19,7 +19,12 @@ const CONNECT: Duration = Duration::from_secs(10);
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// Resolves and connects; the hop gets its address and the phases `dns` and `connect`.
-pub(super) async fn connect(client: &Client, url: &Url, deadline: Instant, hop: &mut Hop) -> Result<TcpStream, Failure> {
+pub(super) async fn connect(
+    client: &Client,
+    url: &Url,
+    deadline: Instant,
+    hop: &mut Hop,
+) -> Result<TcpStream, Failure> {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or(443);
     let addresses = match url.host() {
@@ -27,15 +32,23 @@ pub(super) async fn connect(client: &Client, url: &Url, deadline: Instant, hop: 
         Some(Host::Ipv6(ip)) => vec![IpAddr::V6(ip)],
         _ => {
             let started = Instant::now();
-            let found = timeout_at(deadline, client.resolver.lookup(host)).await.unwrap_or_else(|_| {
-                Err(Failure::inconclusive(Reason::LocalDns, "this runner's resolver did not answer in time"))
-            });
+            let found = timeout_at(deadline, client.resolver.lookup(host))
+                .await
+                .unwrap_or_else(|_| {
+                    Err(Failure::inconclusive(
+                        Reason::LocalDns,
+                        "this runner's resolver did not answer in time",
+                    ))
+                });
             hop.phases.dns = Some(started.elapsed().as_secs_f64());
             found?
         }
     };
-    let allowed: Vec<SocketAddr> =
-        addresses.iter().filter(|ip| client.guard.allows(**ip)).map(|ip| SocketAddr::new(*ip, port)).collect();
+    let allowed: Vec<SocketAddr> = addresses
+        .iter()
+        .filter(|ip| client.guard.allows(**ip))
+        .map(|ip| SocketAddr::new(*ip, port))
+        .collect();
     let Some(first) = addresses.first().filter(|_| allowed.is_empty()) else {
         let started = Instant::now();
         let limit = deadline.min(started + CONNECT);
@@ -52,7 +65,11 @@ pub(super) async fn connect(client: &Client, url: &Url, deadline: Instant, hop: 
 }
 
 /// Tries the addresses with a head start for each, families in turn; the first that connects wins.
-async fn race(addresses: &[SocketAddr], host: &str, limit: Instant) -> Result<(TcpStream, SocketAddr), Failure> {
+async fn race(
+    addresses: &[SocketAddr],
+    host: &str,
+    limit: Instant,
+) -> Result<(TcpStream, SocketAddr), Failure> {
     let started = Instant::now();
     let mut attempts: FuturesUnordered<_> = interleave(addresses)
         .into_iter()
@@ -82,7 +99,10 @@ async fn race(addresses: &[SocketAddr], host: &str, limit: Instant) -> Result<(T
         (Ok(None), Some(error)) => Err(failure::of_connect(&error, host)),
         _ => Err(Failure::fail(
             Reason::ConnectionTimeout,
-            format!("{host} did not accept a connection in {:.1} s", started.elapsed().as_secs_f64()),
+            format!(
+                "{host} did not accept a connection in {:.1} s",
+                started.elapsed().as_secs_f64()
+            ),
         )),
     }
 }
@@ -90,5 +110,8 @@ async fn race(addresses: &[SocketAddr], host: &str, limit: Instant) -> Result<(T
 fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let (v6, v4): (Vec<_>, Vec<_>) = addresses.iter().partition(|a| a.is_ipv6());
     let length = v6.len().max(v4.len());
-    (0..length).flat_map(|n| [v6.get(n).copied(), v4.get(n).copied()]).flatten().collect()
+    (0..length)
+        .flat_map(|n| [v6.get(n).copied(), v4.get(n).copied()])
+        .flatten()
+        .collect()
 }

@@ -35,7 +35,12 @@ pub(super) struct Sent<'a> {
 }
 
 /// Connects, asks and reads the whole answer.
-pub(super) async fn exchange(client: &Client, sent: Sent<'_>, deadline: Instant, hop: &mut Hop) -> Result<Response, Failure> {
+pub(super) async fn exchange(
+    client: &Client,
+    sent: Sent<'_>,
+    deadline: Instant,
+    hop: &mut Hop,
+) -> Result<Response, Failure> {
     let host = sent.url.host_str().unwrap_or_default();
     let stream = connect::connect(client, sent.url, deadline, hop).await?;
     if sent.url.scheme() == "https" {
@@ -47,21 +52,35 @@ pub(super) async fn exchange(client: &Client, sent: Sent<'_>, deadline: Instant,
     }
 }
 
-async fn talk<S>(stream: S, h2: bool, sent: Sent<'_>, deadline: Instant, hop: &mut Hop) -> Result<Response, Failure>
+async fn talk<S>(
+    stream: S,
+    h2: bool,
+    sent: Sent<'_>,
+    deadline: Instant,
+    hop: &mut Hop,
+) -> Result<Response, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let host = sent.url.host_str().unwrap_or_default().to_owned();
     let late = |what: &str| Failure::fail(Reason::Timeout, format!("{host} did not {what} in time"));
     let started = Instant::now();
-    let meter = Arc::new(Mutex::new(Meter { written: started, tls_error: None }));
-    let io = TokioIo::new(Metered { inner: stream, meter: meter.clone() });
+    let meter = Arc::new(Mutex::new(Meter {
+        written: started,
+        tls_error: None,
+    }));
+    let io = TokioIo::new(Metered {
+        inner: stream,
+        meter: meter.clone(),
+    });
     hop.protocol = Some(if h2 { "h2" } else { "http/1.1" }.to_owned());
     let request = head(&sent, h2)?;
     let answer = async {
         if h2 {
-            let (mut sender, connection) =
-                http2::Builder::new(TokioExecutor::new()).max_header_list_size(MAX_HEAD as u32).handshake(io).await?;
+            let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
+                .max_header_list_size(MAX_HEAD as u32)
+                .handshake(io)
+                .await?;
             let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
             Ok::<_, hyper::Error>((sender.send_request(request).await?, driver))
         } else {
@@ -77,19 +96,34 @@ where
     let (response, driver) = match outcome {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {
-            return Err(tls_error.map_or_else(|| failure::of_http(&error, &host), |e| failure::of_rustls(&e, &host)));
+            return Err(tls_error.map_or_else(
+                || failure::of_http(&error, &host),
+                |e| failure::of_rustls(&e, &host),
+            ));
         }
         Err(_) => return Err(late("answer")),
     };
     hop.phases.first_byte = Some(answered.saturating_duration_since(written).as_secs_f64());
     let (parts, incoming): (_, Incoming) = response.into_parts();
     hop.status = Some(parts.status.as_u16());
-    let limits = body::Limits { bytes: sent.request.max_body, truncate: sent.request.truncate };
-    let read = timeout_at(deadline, body::read(incoming, &parts.headers, limits, &host, &mut hop.bytes)).await;
+    let limits = body::Limits {
+        bytes: sent.request.max_body,
+        truncate: sent.request.truncate,
+    };
+    let read = timeout_at(
+        deadline,
+        body::read(incoming, &parts.headers, limits, &host, &mut hop.bytes),
+    )
+    .await;
     hop.phases.transfer = Some(answered.elapsed().as_secs_f64());
     drop(driver);
     let body = read.unwrap_or_else(|_| Err(late("send its whole answer")))?;
-    Ok(Response { status: parts.status, headers: parts.headers, body, url: sent.url.clone() })
+    Ok(Response {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+        url: sent.url.clone(),
+    })
 }
 
 /// Ends the connection with the hop.
@@ -109,10 +143,21 @@ fn head(sent: &Sent<'_>, h2: bool) -> Result<hyper::Request<Full<Bytes>>, Failur
     };
     let mut builder = hyper::Request::builder().method(sent.method).uri(target);
     if !h2 {
-        builder = builder.header(header::HOST, &url[url::Position::BeforeHost..url::Position::AfterPort]);
+        builder = builder.header(
+            header::HOST,
+            &url[url::Position::BeforeHost..url::Position::AfterPort],
+        );
     }
-    let given = |name: &header::HeaderName| sent.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name.as_str()));
-    let defaults = [(header::USER_AGENT, USER_AGENT), (header::ACCEPT, "*/*"), (header::ACCEPT_ENCODING, "gzip")];
+    let given = |name: &header::HeaderName| {
+        sent.headers
+            .iter()
+            .any(|(n, _)| n.eq_ignore_ascii_case(name.as_str()))
+    };
+    let defaults = [
+        (header::USER_AGENT, USER_AGENT),
+        (header::ACCEPT, "*/*"),
+        (header::ACCEPT_ENCODING, "gzip"),
+    ];
     // A range is of the bytes as they are stored: compressed ones would be a range of something else.
     let ranged = given(&header::RANGE);
     for (name, value) in defaults {
@@ -125,7 +170,10 @@ fn head(sent: &Sent<'_>, h2: bool) -> Result<hyper::Request<Full<Bytes>>, Failur
     }
     builder.body(Full::from(sent.body.to_vec())).map_err(|_| {
         // The cause may quote a header's value.
-        Failure::inconclusive(Reason::ConfigurationInvalid, "the request has a header that HTTP does not allow")
+        Failure::inconclusive(
+            Reason::ConfigurationInvalid,
+            "the request has a header that HTTP does not allow",
+        )
     })
 }
 
@@ -146,7 +194,11 @@ struct Metered<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.inner).poll_read(cx, buf);
         if let Poll::Ready(Err(error)) = &result
             && let Some(error) = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>())

@@ -16,12 +16,18 @@ pub struct Failure {
 impl Failure {
     /// The tenant's failure.
     pub fn fail(reason: Reason, message: impl Into<String>) -> Failure {
-        Failure { verdict: Verdict::Fail(reason), message: message.into() }
+        Failure {
+            verdict: Verdict::Fail(reason),
+            message: message.into(),
+        }
     }
 
     /// Not the tenant's failure.
     pub fn inconclusive(reason: Reason, message: impl Into<String>) -> Failure {
-        Failure { verdict: Verdict::Inconclusive(reason), message: message.into() }
+        Failure {
+            verdict: Verdict::Inconclusive(reason),
+            message: message.into(),
+        }
     }
 
     /// A bug of ours.
@@ -34,16 +40,26 @@ impl Failure {
 pub(super) fn of_connect(error: &io::Error, host: &str) -> Failure {
     use io::ErrorKind as K;
     match error.kind() {
-        K::ConnectionRefused => Failure::fail(Reason::ConnectionRefused, format!("{host} refused the connection")),
+        K::ConnectionRefused => Failure::fail(
+            Reason::ConnectionRefused,
+            format!("{host} refused the connection"),
+        ),
         // Only our own routing table says "unreachable network"; a far router says "unreachable host".
         K::NetworkUnreachable | K::NetworkDown | K::AddrNotAvailable | K::PermissionDenied => {
-            Failure::inconclusive(Reason::LocalNetwork, format!("this runner has no way to {host}: {error}"))
+            Failure::inconclusive(
+                Reason::LocalNetwork,
+                format!("this runner has no way to {host}: {error}"),
+            )
         }
         // EMFILE and ENFILE have no kind of their own yet.
-        _ if matches!(error.raw_os_error(), Some(23 | 24)) => {
-            Failure::inconclusive(Reason::LocalNetwork, format!("this runner has no socket left: {error}"))
-        }
-        _ => Failure::fail(Reason::ConnectionFailed, format!("no connection to {host}: {error}")),
+        _ if matches!(error.raw_os_error(), Some(23 | 24)) => Failure::inconclusive(
+            Reason::LocalNetwork,
+            format!("this runner has no socket left: {error}"),
+        ),
+        _ => Failure::fail(
+            Reason::ConnectionFailed,
+            format!("no connection to {host}: {error}"),
+        ),
     }
 }
 
@@ -51,7 +67,10 @@ pub(super) fn of_connect(error: &io::Error, host: &str) -> Failure {
 pub(super) fn of_tls(error: &io::Error, host: &str) -> Failure {
     match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
         Some(error) => of_rustls(error, host),
-        None => Failure::fail(Reason::TlsHandshakeFailed, format!("{host} ended the TLS handshake: {error}")),
+        None => Failure::fail(
+            Reason::TlsHandshakeFailed,
+            format!("{host} ended the TLS handshake: {error}"),
+        ),
     }
 }
 
@@ -68,10 +87,13 @@ pub(super) fn of_rustls(error: &rustls::Error, host: &str) -> Failure {
         rustls::Error::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
             (Reason::CertificateNameMismatch, "is for another name".to_owned())
         }
-        rustls::Error::InvalidCertificate(C::UnknownIssuer) => {
-            (Reason::CertificateUntrusted, "does not lead to a trusted root".to_owned())
+        rustls::Error::InvalidCertificate(C::UnknownIssuer) => (
+            Reason::CertificateUntrusted,
+            "does not lead to a trusted root".to_owned(),
+        ),
+        rustls::Error::InvalidCertificate(other) => {
+            (Reason::CertificateUntrusted, format!("is refused: {other}"))
         }
-        rustls::Error::InvalidCertificate(other) => (Reason::CertificateUntrusted, format!("is refused: {other}")),
         other => return Failure::fail(Reason::TlsHandshakeFailed, format!("no TLS with {host}: {other}")),
     };
     Failure::fail(reason, format!("the certificate of {host} {what}"))
@@ -102,10 +124,16 @@ pub(super) fn of_http(error: &hyper::Error, host: &str) -> Failure {
 }
 
 fn closed(host: &str) -> Failure {
-    Failure::fail(Reason::ConnectionClosed, format!("{host} closed the connection before its answer was whole"))
+    Failure::fail(
+        Reason::ConnectionClosed,
+        format!("{host} closed the connection before its answer was whole"),
+    )
 }
 
 fn protocol(error: &hyper::Error, host: &str) -> Failure {
     let cause = error.source().map(|s| format!(": {s}")).unwrap_or_default();
-    Failure::fail(Reason::ProtocolError, format!("the answer of {host} is broken HTTP ({error}{cause})"))
+    Failure::fail(
+        Reason::ProtocolError,
+        format!("the answer of {host} is broken HTTP ({error}{cause})"),
+    )
 }

@@ -13,14 +13,37 @@ use std::{
 
 /// The special-purpose registries of IANA (RFC 6890 and updates), besides the embedded forms of IPv4.
 const SPECIAL: [&str; 27] = [
-    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
-    "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15",
-    "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
-    "::/127", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16",
-    "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8", "::ffff:0:0:0/96",
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "::/127",
+    "64:ff9b:1::/48",
+    "100::/64",
+    "2001::/23",
+    "2001:db8::/32",
+    "3fff::/20",
+    "5f00::/16",
+    "fc00::/7",
+    "fe80::/10",
+    "fec0::/10",
+    "ff00::/8",
+    "::ffff:0:0:0/96",
 ];
 
-static DENIED: LazyLock<Vec<IpNet>> = LazyLock::new(|| SPECIAL.iter().filter_map(|n| n.parse().ok()).collect());
+static DENIED: LazyLock<Vec<IpNet>> =
+    LazyLock::new(|| SPECIAL.iter().filter_map(|n| n.parse().ok()).collect());
 
 /// The addresses that a pool allows.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +54,9 @@ pub struct Guard {
 impl Guard {
     /// The guard of a policy. Ranges that do not parse allow nothing; the operator has refused them.
     pub fn new(policy: &EgressPolicy) -> Guard {
-        Guard { allowed: policy.allow_cidrs.iter().filter_map(|c| c.parse().ok()).collect() }
+        Guard {
+            allowed: policy.allow_cidrs.iter().filter_map(|c| c.parse().ok()).collect(),
+        }
     }
 
     /// Whether an address may be connected to.
@@ -51,7 +76,9 @@ fn plain(ip: IpAddr) -> IpAddr {
     };
     match v6.segments() {
         [0, 0, 0, 0, 0, 0xffff, a, b] | [0x64, 0xff9b, 0, 0, 0, 0, a, b] => embedded(a, b),
-        [0, 0, 0, 0, 0, 0, a, b] if v6 != Ipv6Addr::LOCALHOST && v6 != Ipv6Addr::UNSPECIFIED => embedded(a, b),
+        [0, 0, 0, 0, 0, 0, a, b] if v6 != Ipv6Addr::LOCALHOST && v6 != Ipv6Addr::UNSPECIFIED => {
+            embedded(a, b)
+        }
         [0x2002, a, b, ..] => embedded(a, b),
         _ => ip,
     }
@@ -62,7 +89,9 @@ mod tests {
     use super::*;
 
     fn allows(policy: &[&str], ip: &str) -> bool {
-        let policy = EgressPolicy { allow_cidrs: policy.iter().map(|c| c.to_string()).collect() };
+        let policy = EgressPolicy {
+            allow_cidrs: policy.iter().map(|c| c.to_string()).collect(),
+        };
         Guard::new(&policy).allows(ip.parse().unwrap())
     }
 
@@ -73,13 +102,37 @@ mod tests {
 
     #[test]
     fn public_addresses_pass_and_special_ones_do_not() {
-        for ip in ["1.1.1.1", "93.184.216.34", "172.32.0.1", "2606:4700::1111", "64:ff9b::101:101"] {
+        for ip in [
+            "1.1.1.1",
+            "93.184.216.34",
+            "172.32.0.1",
+            "2606:4700::1111",
+            "64:ff9b::101:101",
+        ] {
             assert!(allows(&[], ip), "{ip}");
         }
         for ip in [
-            "127.0.0.1", "127.255.0.9", "10.1.2.3", "172.31.255.255", "192.168.0.1", "169.254.169.254", "100.100.0.1",
-            "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fd00::1", "ff02::1",
-            "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a00:1", "2002:7f00:1::", "::7f00:1", "fec0::1",
+            "127.0.0.1",
+            "127.255.0.9",
+            "10.1.2.3",
+            "172.31.255.255",
+            "192.168.0.1",
+            "169.254.169.254",
+            "100.100.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a00:1",
+            "2002:7f00:1::",
+            "::7f00:1",
+            "fec0::1",
         ] {
             assert!(!allows(&[], ip), "{ip}");
         }

@@ -47,7 +47,15 @@ impl Request {
     /// A GET with usual limits.
     pub fn get(url: impl Into<String>, headers: Vec<(String, String)>, max_body: usize) -> Request {
         let (method, url) = (Method::GET, url.into());
-        Request { method, url, headers, body: Vec::new(), max_redirects: 5, max_body, truncate: false }
+        Request {
+            method,
+            url,
+            headers,
+            body: Vec::new(),
+            max_redirects: 5,
+            max_body,
+            truncate: false,
+        }
     }
 }
 
@@ -77,7 +85,10 @@ impl Response {
             500..=599 => Reason::ServerError,
             _ => Reason::UnexpectedStatus,
         };
-        Err(Failure::fail(reason, format!("{} answered {status}", self.host())))
+        Err(Failure::fail(
+            reason,
+            format!("{} answered {status}", self.host()),
+        ))
     }
 
     /// Host that answered.
@@ -100,18 +111,36 @@ impl Client {
     }
 
     /// Makes a request and follows its redirects; every hop is recorded, however it ends.
-    pub async fn send(&self, request: &Request, deadline: Instant, hops: &mut Vec<Hop>) -> Result<Response, Failure> {
+    pub async fn send(
+        &self,
+        request: &Request,
+        deadline: Instant,
+        hops: &mut Vec<Hop>,
+    ) -> Result<Response, Failure> {
         let mut url = parse(&request.url)?;
         let mut visited = vec![url.clone()];
         let mut method = request.method.clone();
         let mut headers = request.headers.as_slice();
         let mut body = request.body.as_slice();
         loop {
-            hops.push(Hop { host: url.host_str().unwrap_or_default().to_owned(), ..Hop::default() });
-            let Some(hop) = hops.last_mut() else { return Err(Failure::internal("no hop")) };
-            let sent = exchange::Sent { method: &method, url: &url, headers, body, request };
+            hops.push(Hop {
+                host: url.host_str().unwrap_or_default().to_owned(),
+                ..Hop::default()
+            });
+            let Some(hop) = hops.last_mut() else {
+                return Err(Failure::internal("no hop"));
+            };
+            let sent = exchange::Sent {
+                method: &method,
+                url: &url,
+                headers,
+                body,
+                request,
+            };
             let response = exchange::exchange(self, sent, deadline, hop).await?;
-            let Some(location) = redirect(&response, request.max_redirects) else { return Ok(response) };
+            let Some(location) = redirect(&response, request.max_redirects) else {
+                return Ok(response);
+            };
             let next = location
                 .and_then(|l| response.url.join(l).ok())
                 .filter(|u| matches!(u.scheme(), "http" | "https"))
@@ -120,8 +149,15 @@ impl Client {
                     Failure::fail(Reason::RedirectInvalid, message)
                 })?;
             if visited.contains(&next) || visited.len() > usize::from(request.max_redirects) {
-                let what = if visited.contains(&next) { "in a circle" } else { "too often" };
-                return Err(Failure::fail(Reason::TooManyRedirects, format!("{} redirects {what}", response.host())));
+                let what = if visited.contains(&next) {
+                    "in a circle"
+                } else {
+                    "too often"
+                };
+                return Err(Failure::fail(
+                    Reason::TooManyRedirects,
+                    format!("{} redirects {what}", response.host()),
+                ));
             }
             // RFC 9110 section 15.4: 303, and by custom 301 and 302 to a POST, go on as GET.
             let status = response.status.as_u16();
@@ -141,7 +177,12 @@ impl Client {
 /// The Location of an answer that is to be followed.
 fn redirect(response: &Response, max: u8) -> Option<Option<&str>> {
     let follow = max > 0 && matches!(response.status.as_u16(), 301 | 302 | 303 | 307 | 308);
-    follow.then(|| response.headers.get(header::LOCATION).and_then(|v| v.to_str().ok()))
+    follow.then(|| {
+        response
+            .headers
+            .get(header::LOCATION)
+            .and_then(|v| v.to_str().ok())
+    })
 }
 
 fn parse(url: &str) -> Result<Url, Failure> {

@@ -32,20 +32,26 @@ impl Resolver {
                 let mut addresses: Vec<IpAddr> = found.iter().collect();
                 addresses.dedup();
                 match addresses.is_empty() {
-                    true => Err(Failure::fail(Reason::DnsFailure, format!("the name {host} has no address"))),
+                    true => Err(Failure::fail(
+                        Reason::DnsFailure,
+                        format!("the name {host} has no address"),
+                    )),
                     false => Ok(addresses),
                 }
             }
-            Err(error) if error.is_nx_domain() => {
-                Err(Failure::fail(Reason::DnsFailure, format!("the name {host} does not exist")))
-            }
-            Err(error) if error.is_no_records_found() => {
-                Err(Failure::fail(Reason::DnsFailure, format!("the name {host} has no address")))
-            }
+            Err(error) if error.is_nx_domain() => Err(Failure::fail(
+                Reason::DnsFailure,
+                format!("the name {host} does not exist"),
+            )),
+            Err(error) if error.is_no_records_found() => Err(Failure::fail(
+                Reason::DnsFailure,
+                format!("the name {host} has no address"),
+            )),
             // A resolver answered, and what it says is about the name.
-            Err(error @ NetError::Dns(_)) => {
-                Err(Failure::fail(Reason::DnsFailure, format!("the name {host} can't be resolved: {error}")))
-            }
+            Err(error @ NetError::Dns(_)) => Err(Failure::fail(
+                Reason::DnsFailure,
+                format!("the name {host} can't be resolved: {error}"),
+            )),
             Err(error) => Err(Failure::inconclusive(
                 Reason::LocalDns,
                 format!("this runner's resolver does not answer: {error}"),

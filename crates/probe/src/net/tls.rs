@@ -71,10 +71,17 @@ impl TlsSetup {
             .with_custom_certificate_verifier(verifier.clone());
         let mut base = match (&tls.client_certificate_credential, &tls.client_key_credential) {
             (Some(chain), Some(key)) => {
-                let value = secrets.get(key).ok_or_else(|| PrepareError::Missing(key.clone()))?;
-                let not_pem = || PrepareError::NotPem { name: key.clone(), what: "a private key" };
+                let value = secrets
+                    .get(key)
+                    .ok_or_else(|| PrepareError::Missing(key.clone()))?;
+                let not_pem = || PrepareError::NotPem {
+                    name: key.clone(),
+                    what: "a private key",
+                };
                 let private = PrivateKeyDer::from_pem_slice(value.as_bytes()).map_err(|_| not_pem())?;
-                builder.with_client_auth_cert(certificates(chain, secrets)?, private).map_err(|e| unusable(&e))?
+                builder
+                    .with_client_auth_cert(certificates(chain, secrets)?, private)
+                    .map_err(|e| unusable(&e))?
             }
             _ => builder.with_no_client_auth(),
         };
@@ -92,28 +99,49 @@ impl TlsSetup {
         deadline: Instant,
         hop: &mut Hop,
     ) -> Result<TlsStream<TcpStream>, Failure> {
-        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
-            .map_err(|_| Failure::inconclusive(Reason::ConfigurationInvalid, "the host must be a name or an address"))?;
-        let recorder = Arc::new(Recorder { inner: self.verifier.clone(), not_after: Mutex::new(None) });
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| {
+            Failure::inconclusive(
+                Reason::ConfigurationInvalid,
+                "the host must be a name or an address",
+            )
+        })?;
+        let recorder = Arc::new(Recorder {
+            inner: self.verifier.clone(),
+            not_after: Mutex::new(None),
+        });
         let mut config = self.base.clone();
         config.dangerous().set_certificate_verifier(recorder.clone());
         let started = Instant::now();
-        let result = timeout_at(deadline, TlsConnector::from(Arc::new(config)).connect(name, stream)).await;
+        let result = timeout_at(
+            deadline,
+            TlsConnector::from(Arc::new(config)).connect(name, stream),
+        )
+        .await;
         hop.phases.tls = Some(started.elapsed().as_secs_f64());
         hop.certificate_not_after = *recorder.not_after.lock().unwrap_or_else(|e| e.into_inner());
         match result {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(failure::of_tls(&error, host)),
-            Err(_) => Err(Failure::fail(Reason::Timeout, format!("{host} did not finish the TLS handshake in time"))),
+            Err(_) => Err(Failure::fail(
+                Reason::Timeout,
+                format!("{host} did not finish the TLS handshake in time"),
+            )),
         }
     }
 }
 
 fn certificates(name: &str, secrets: &Secrets) -> Result<Vec<CertificateDer<'static>>, PrepareError> {
-    let value = secrets.get(name).ok_or_else(|| PrepareError::Missing(name.to_owned()))?;
-    let found: Vec<_> = CertificateDer::pem_slice_iter(value.as_bytes()).flatten().collect();
+    let value = secrets
+        .get(name)
+        .ok_or_else(|| PrepareError::Missing(name.to_owned()))?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(value.as_bytes())
+        .flatten()
+        .collect();
     match found.is_empty() {
-        true => Err(PrepareError::NotPem { name: name.to_owned(), what: "certificates" }),
+        true => Err(PrepareError::NotPem {
+            name: name.to_owned(),
+            what: "certificates",
+        }),
         false => Ok(found),
     }
 }

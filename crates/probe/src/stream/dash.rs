@@ -36,7 +36,11 @@ pub(super) async fn check(
         }
         let base = base(&response.url, representation)?;
         let init = match representation.init_url() {
-            Some(uri) => Some(stream.init(context, &resolve(&base, &uri, representation.line)?, None).await?),
+            Some(uri) => Some(
+                stream
+                    .init(context, &resolve(&base, &uri, representation.line)?, None)
+                    .await?,
+            ),
             None => None,
         };
         match (representation.newest(&mpd, now), &representation.segments) {
@@ -68,7 +72,9 @@ fn base(document: &Url, representation: &Representation) -> Result<Url, Failure>
     representation
         .base_urls
         .iter()
-        .try_fold(document.clone(), |base, relative| resolve(&base, relative, representation.line))
+        .try_fold(document.clone(), |base, relative| {
+            resolve(&base, relative, representation.line)
+        })
 }
 
 /// Judges the live edge of every representation; gives the MPD that was looked at last.
@@ -86,10 +92,15 @@ async fn live_edge(
         let now = (context.clock)();
         let mut again: Option<Duration> = None;
         for (index, representation) in mpd.representations.iter().take(MAX_RENDITIONS).enumerate() {
-            let Some(newest) = representation.newest(&mpd, now) else { continue };
+            let Some(newest) = representation.newest(&mpd, now) else {
+                continue;
+            };
             let key = stream.key(index);
             let look = look(stream, &mpd, &newest, now);
-            let before = remembered_now.get(&key).or_else(|| state.renditions.get(&key)).cloned();
+            let before = remembered_now
+                .get(&key)
+                .or_else(|| state.renditions.get(&key))
+                .cloned();
             let verdict = judge::live_edge(&look, before.as_ref());
             let remembered = judge::remember(&look, before.as_ref());
             state.renditions.insert(key.clone(), remembered.clone());
@@ -134,5 +145,10 @@ fn look(stream: &Stream<'_>, mpd: &Mpd, newest: &Newest, now: jiff::Timestamp) -
         || (3.0 * newest.duration.max(1.0)).max(mpd.suggested_delay.unwrap_or(0.0)) + newest.duration,
         f64::from,
     );
-    judge::Look { newest: newest.position, edge: mpd.wall_clock(newest.end), limit, now }
+    judge::Look {
+        newest: newest.position,
+        edge: mpd.wall_clock(newest.end),
+        limit,
+        now,
+    }
 }

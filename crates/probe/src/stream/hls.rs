@@ -80,7 +80,10 @@ async fn rendition(
         list = live_edge(stream, context, index, url, list, state).await?;
     }
     let Some(newest) = list.segments.iter().rev().find(|s| !s.gap) else {
-        return Err(Failure::fail(Reason::NoSegments, format!("the playlist of rendition {index} lists no segment")));
+        return Err(Failure::fail(
+            Reason::NoSegments,
+            format!("the playlist of rendition {index} lists no segment"),
+        ));
     };
     for kid in newest.keys.iter().filter_map(|k| k.kid) {
         if !stream.signalled.contains(&kid) {
@@ -116,12 +119,19 @@ async fn live_edge(
     let mut before = state.renditions.get(&key).cloned();
     let mut looked_again = false;
     loop {
-        let Some(last) = list.segments.last() else { return Ok(list) };
+        let Some(last) = list.segments.last() else {
+            return Ok(list);
+        };
         let limit = stream.spec.max_live_edge_age_seconds.map_or_else(
             || 3.0 * list.target_duration.max(1.0) + list.longest_segment(),
             f64::from,
         );
-        let look = judge::Look { newest: last.sequence, edge: list.live_edge(), limit, now: (context.clock)() };
+        let look = judge::Look {
+            newest: last.sequence,
+            edge: list.live_edge(),
+            limit,
+            now: (context.clock)(),
+        };
         let verdict = judge::live_edge(&look, before.as_ref());
         let remembered = judge::remember(&look, before.as_ref());
         state.renditions.insert(key.clone(), remembered.clone());
@@ -140,7 +150,10 @@ async fn live_edge(
             }
             judge::Edge::Regressed if looked_again => {
                 let was = before.map(|b| b.newest).unwrap_or_default();
-                let message = format!("the media sequence of rendition {index} went back from {was} to {}", last.sequence);
+                let message = format!(
+                    "the media sequence of rendition {index} went back from {was} to {}",
+                    last.sequence
+                );
                 return Err(Failure::fail(Reason::SequenceRegressed, message));
             }
             // One edge of a CDN may be a step behind another: what regressed is looked at again.

@@ -51,11 +51,17 @@ pub(super) fn live_edge(look: &Look, before: Option<&RenditionState>) -> Edge {
         Some(state) if look.newest == state.newest => {
             let standing = seconds(state.since);
             match old || standing > look.limit {
-                true => Edge::Stale { age: age.unwrap_or(standing).max(standing) },
-                false => Edge::Moves { age: age.or(Some(standing)) },
+                true => Edge::Stale {
+                    age: age.unwrap_or(standing).max(standing),
+                },
+                false => Edge::Moves {
+                    age: age.or(Some(standing)),
+                },
             }
         }
-        Some(_) => Edge::Moves { age: age.or(Some(0.0)) },
+        Some(_) => Edge::Moves {
+            age: age.or(Some(0.0)),
+        },
         None if old => Edge::LookAgain,
         None => Edge::Moves { age },
     }
@@ -65,13 +71,21 @@ pub(super) fn live_edge(look: &Look, before: Option<&RenditionState>) -> Edge {
 pub(super) fn remember(look: &Look, before: Option<&RenditionState>) -> RenditionState {
     match before {
         Some(state) if state.newest == look.newest => state.clone(),
-        _ => RenditionState { newest: look.newest, since: look.now },
+        _ => RenditionState {
+            newest: look.newest,
+            since: look.now,
+        },
     }
 }
 
 /// Whether the bytes of a segment are one.
 pub(super) fn segment(bytes: &[u8], host: &str, has_init: bool) -> Result<(), Failure> {
-    let invalid = |what: &str| Err(Failure::fail(Reason::SegmentInvalid, format!("the newest segment of {host} {what}")));
+    let invalid = |what: &str| {
+        Err(Failure::fail(
+            Reason::SegmentInvalid,
+            format!("the newest segment of {host} {what}"),
+        ))
+    };
     match SegmentKind::of(bytes) {
         _ if bytes.is_empty() => invalid("is empty"),
         None => invalid("is no media: neither MP4, TS, packed audio nor WebVTT"),
@@ -82,17 +96,33 @@ pub(super) fn segment(bytes: &[u8], host: &str, has_init: bool) -> Result<(), Fa
 }
 
 /// The key ids of a stream, once manifest, init segments and expectation agree.
-pub(super) fn key_ids(signalled: &[Kid], contained: &[Kid], expected: &[String]) -> Result<Vec<Kid>, Failure> {
+pub(super) fn key_ids(
+    signalled: &[Kid],
+    contained: &[Kid],
+    expected: &[String],
+) -> Result<Vec<Kid>, Failure> {
     let list = |kids: &[Kid]| kids.iter().map(Kid::to_string).collect::<Vec<_>>().join(", ");
-    if let Some(stranger) = contained.iter().find(|k| !signalled.is_empty() && !signalled.contains(k)) {
-        let message = format!("the init segment has key id {stranger}, the manifest says {}", list(signalled));
+    if let Some(stranger) = contained
+        .iter()
+        .find(|k| !signalled.is_empty() && !signalled.contains(k))
+    {
+        let message = format!(
+            "the init segment has key id {stranger}, the manifest says {}",
+            list(signalled)
+        );
         return Err(Failure::fail(Reason::KidMismatch, message));
     }
-    let mut found: Vec<Kid> = signalled.iter().chain(contained).copied().filter(|k| !k.is_zero()).collect();
+    let mut found: Vec<Kid> = signalled
+        .iter()
+        .chain(contained)
+        .copied()
+        .filter(|k| !k.is_zero())
+        .collect();
     found.sort_unstable();
     found.dedup();
     for text in expected {
-        let kid = Kid::parse(text).map_err(|e| Failure::inconclusive(Reason::ConfigurationInvalid, e.to_string()))?;
+        let kid = Kid::parse(text)
+            .map_err(|e| Failure::inconclusive(Reason::ConfigurationInvalid, e.to_string()))?;
         if found.is_empty() {
             let message = format!("the stream must have key id {kid} and has none: it is in the clear");
             return Err(Failure::fail(Reason::KidMissing, message));
@@ -108,10 +138,14 @@ pub(super) fn key_ids(signalled: &[Kid], contained: &[Kid], expected: &[String])
 /// Whether a stream is live as it must be.
 pub(super) fn liveness(live: bool, wanted: Option<bool>) -> Result<(), Failure> {
     match (live, wanted) {
-        (false, Some(true)) => Err(Failure::fail(Reason::StreamEnded, "the stream must be live and has ended")),
-        (true, Some(false)) => {
-            Err(Failure::fail(Reason::ExpectationFailed, "the stream must be on-demand and is live"))
-        }
+        (false, Some(true)) => Err(Failure::fail(
+            Reason::StreamEnded,
+            "the stream must be live and has ended",
+        )),
+        (true, Some(false)) => Err(Failure::fail(
+            Reason::ExpectationFailed,
+            "the stream must be on-demand and is live",
+        )),
         _ => Ok(()),
     }
 }
@@ -126,15 +160,29 @@ mod tests {
 
     /// Six-second targets: a limit of 24 s. `edge` and `since` are seconds before now.
     fn check(newest: u64, edge: Option<i64>, before: Option<(u64, i64)>) -> Edge {
-        let look = Look { newest, edge: edge.map(|s| at(-s)), limit: 24.0, now: at(0) };
-        let before = before.map(|(newest, since)| RenditionState { newest, since: at(-since) });
+        let look = Look {
+            newest,
+            edge: edge.map(|s| at(-s)),
+            limit: 24.0,
+            now: at(0),
+        };
+        let before = before.map(|(newest, since)| RenditionState {
+            newest,
+            since: at(-since),
+        });
         live_edge(&look, before.as_ref())
     }
 
     #[test]
     fn a_stream_that_moves_is_never_stale_however_old_its_dates() {
-        assert_eq!(check(11, Some(3600), Some((10, 60))), Edge::Moves { age: Some(3600.0) });
-        assert_eq!(check(11, Some(-3600), Some((10, 60))), Edge::Moves { age: Some(-3600.0) });
+        assert_eq!(
+            check(11, Some(3600), Some((10, 60))),
+            Edge::Moves { age: Some(3600.0) }
+        );
+        assert_eq!(
+            check(11, Some(-3600), Some((10, 60))),
+            Edge::Moves { age: Some(-3600.0) }
+        );
     }
 
     #[test]
@@ -146,7 +194,10 @@ mod tests {
 
     #[test]
     fn an_edge_that_stands_for_less_is_not() {
-        assert_eq!(check(10, Some(24), Some((10, 24))), Edge::Moves { age: Some(24.0) });
+        assert_eq!(
+            check(10, Some(24), Some((10, 24))),
+            Edge::Moves { age: Some(24.0) }
+        );
         assert_eq!(check(10, None, Some((10, 10))), Edge::Moves { age: Some(10.0) });
     }
 
@@ -166,10 +217,19 @@ mod tests {
     fn key_ids_must_agree() {
         let kid = |n: u8| Kid([n; 16]);
         let reason = |r: Result<Vec<Kid>, Failure>| r.unwrap_err().verdict.reason().unwrap();
-        assert_eq!(key_ids(&[kid(1)], &[kid(1)], &[kid(1).to_string()]), Ok(vec![kid(1)]));
+        assert_eq!(
+            key_ids(&[kid(1)], &[kid(1)], &[kid(1).to_string()]),
+            Ok(vec![kid(1)])
+        );
         assert_eq!(key_ids(&[], &[kid(1)], &[]), Ok(vec![kid(1)]));
         assert_eq!(reason(key_ids(&[kid(1)], &[kid(2)], &[])), Reason::KidMismatch);
-        assert_eq!(reason(key_ids(&[kid(1)], &[], &[kid(2).to_string()])), Reason::KidMismatch);
-        assert_eq!(reason(key_ids(&[], &[], &[kid(2).to_string()])), Reason::KidMissing);
+        assert_eq!(
+            reason(key_ids(&[kid(1)], &[], &[kid(2).to_string()])),
+            Reason::KidMismatch
+        );
+        assert_eq!(
+            reason(key_ids(&[], &[], &[kid(2).to_string()])),
+            Reason::KidMissing
+        );
     }
 }

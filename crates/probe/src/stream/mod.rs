@@ -82,7 +82,10 @@ pub(crate) async fn run(
         Some(_) => hls::check(&mut stream, context, response, state).await,
         None => Err(Failure::fail(
             Reason::NotAManifest,
-            format!("{} answered with something that is neither a playlist nor an MPD", response.host()),
+            format!(
+                "{} answered with something that is neither a playlist nor an MPD",
+                response.host()
+            ),
         )),
     };
     context.facts.live = Some(stream.live);
@@ -92,7 +95,13 @@ pub(crate) async fn run(
     let kids = judge::key_ids(&stream.signalled, &stream.contained, &spec.kids)?;
     let texts: Vec<String> = kids.iter().map(Kid::to_string).collect();
     context.scope.output(&step.name, "kids", texts.join(","), false);
-    findings.insert(step.name.clone(), Finding { kids, canary: stream.canary });
+    findings.insert(
+        step.name.clone(),
+        Finding {
+            kids,
+            canary: stream.canary,
+        },
+    );
     Ok(Found {
         variables: json!({
             "live": stream.live,
@@ -124,26 +133,48 @@ impl Stream<'_> {
     /// Fetches a manifest or playlist; it must be there and must not be empty.
     async fn manifest(&self, context: &mut Context<'_, '_>, url: &str) -> Result<Response, Failure> {
         let request = Request::get(url, self.headers.clone(), MAX_MANIFEST);
-        let response = context.client.send(&request, context.deadline, context.hops).await?;
+        let response = context
+            .client
+            .send(&request, context.deadline, context.hops)
+            .await?;
         response.success()?;
         match response.body.is_empty() {
-            true => Err(Failure::fail(Reason::EmptyResponse, format!("{} answered an empty manifest", response.host()))),
+            true => Err(Failure::fail(
+                Reason::EmptyResponse,
+                format!("{} answered an empty manifest", response.host()),
+            )),
             false => Ok(response),
         }
     }
 
     /// Fetches and reads an init segment.
-    async fn init(&mut self, context: &mut Context<'_, '_>, url: &Url, range: Option<(u64, u64)>) -> Result<bmff::Init, Failure> {
+    async fn init(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        url: &Url,
+        range: Option<(u64, u64)>,
+    ) -> Result<bmff::Init, Failure> {
         let mut request = Request::get(url.as_str(), self.headers.clone(), MAX_INIT);
         if let Some((offset, length)) = range {
-            request.headers.push(range_header(offset, offset.saturating_add(length.max(1) - 1)));
+            request
+                .headers
+                .push(range_header(offset, offset.saturating_add(length.max(1) - 1)));
         }
-        let response = context.client.send(&request, context.deadline, context.hops).await?;
+        let response = context
+            .client
+            .send(&request, context.deadline, context.hops)
+            .await?;
         if let Err(failure) = response.success() {
-            return Err(Failure::fail(Reason::InitSegmentMissing, format!("the init segment: {}", failure.message)));
+            return Err(Failure::fail(
+                Reason::InitSegmentMissing,
+                format!("the init segment: {}", failure.message),
+            ));
         }
         let init = bmff::Init::parse(slice(&response, range)).map_err(|e| {
-            Failure::fail(Reason::InitSegmentInvalid, format!("the init segment of {}: {e}", response.host()))
+            Failure::fail(
+                Reason::InitSegmentInvalid,
+                format!("the init segment of {}: {e}", response.host()),
+            )
         })?;
         for kid in init.kids() {
             if !self.contained.contains(&kid) {
@@ -164,20 +195,34 @@ impl Stream<'_> {
     ) -> Result<(), Failure> {
         let track = init.and_then(|i| i.tracks.iter().find(|t| drmwatch_drm::canary::verifiable(t)));
         let canary = track.filter(|_| self.want_canary && self.canary.is_none());
-        let size = if canary.is_some() { MAX_SEGMENT } else { SEGMENT_HEAD };
+        let size = if canary.is_some() {
+            MAX_SEGMENT
+        } else {
+            SEGMENT_HEAD
+        };
         let (first, available) = range.unwrap_or((0, u64::MAX));
         let last = first.saturating_add(available.min(size as u64).max(1) - 1);
         let mut request = Request::get(url.as_str(), self.headers.clone(), size);
         request.headers.push(range_header(first, last));
         request.truncate = canary.is_none();
-        let mut response = context.client.send(&request, context.deadline, context.hops).await?;
+        let mut response = context
+            .client
+            .send(&request, context.deadline, context.hops)
+            .await?;
         if matches!(response.status.as_u16(), 404 | 410) {
             // Packagers publish the playlist before every edge has the segment, so one 404 is retried.
-            sleep(Duration::from_secs(1).min(context.deadline.saturating_duration_since(Instant::now()))).await;
-            response = context.client.send(&request, context.deadline, context.hops).await?;
+            sleep(Duration::from_secs(1).min(context.deadline.saturating_duration_since(Instant::now())))
+                .await;
+            response = context
+                .client
+                .send(&request, context.deadline, context.hops)
+                .await?;
         }
         if let Err(failure) = response.success() {
-            return Err(Failure::fail(Reason::SegmentMissing, format!("the newest segment: {}", failure.message)));
+            return Err(Failure::fail(
+                Reason::SegmentMissing,
+                format!("the newest segment: {}", failure.message),
+            ));
         }
         let bytes = slice(&response, range);
         judge::segment(bytes, response.host(), init.is_some())?;
@@ -187,7 +232,10 @@ impl Stream<'_> {
         {
             let iv_size = track.protection.as_ref().map_or(0, |p| p.iv_size);
             bmff::fragments(bytes, iv_size).map_err(|e| {
-                Failure::fail(Reason::SegmentInvalid, format!("the newest segment of {}: {e}", response.host()))
+                Failure::fail(
+                    Reason::SegmentInvalid,
+                    format!("the newest segment of {}: {e}", response.host()),
+                )
             })?;
         }
         if let Some(track) = canary {
@@ -206,8 +254,12 @@ fn range_header(first: u64, last: u64) -> (String, String) {
 fn slice(response: &Response, range: Option<(u64, u64)>) -> &[u8] {
     match range {
         Some((offset, length)) if response.status.as_u16() == 200 => {
-            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(response.body.len());
-            let end = start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX)).min(response.body.len());
+            let start = usize::try_from(offset)
+                .unwrap_or(usize::MAX)
+                .min(response.body.len());
+            let end = start
+                .saturating_add(usize::try_from(length).unwrap_or(usize::MAX))
+                .min(response.body.len());
             &response.body[start..end]
         }
         _ => &response.body,
@@ -216,7 +268,13 @@ fn slice(response: &Response, range: Option<(u64, u64)>) -> &[u8] {
 
 /// A URI resolved against the document that it stands in.
 fn resolve(base: &Url, uri: &str, line: usize) -> Result<Url, Failure> {
-    base.join(uri).ok().filter(|u| matches!(u.scheme(), "http" | "https")).ok_or_else(|| {
-        Failure::fail(Reason::ManifestInvalid, format!("line {line}: the URI must lead to http or https"))
-    })
+    base.join(uri)
+        .ok()
+        .filter(|u| matches!(u.scheme(), "http" | "https"))
+        .ok_or_else(|| {
+            Failure::fail(
+                Reason::ManifestInvalid,
+                format!("line {line}: the URI must lead to http or https"),
+            )
+        })
 }

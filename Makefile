@@ -1,0 +1,75 @@
+# `make` prints the menu. Every target does its own set-up.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/drmwatch
+BIN := $(CACHE)/bin
+MUSL := x86_64-unknown-linux-musl
+IMAGES := target/images
+PROGRAMS := -p drmwatch-operator -p drmwatch-runner -p drmwatch-testkit
+export RUST_BACKTRACE ?= 0
+
+.PHONY: help
+help: ## print this menu
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: setup-rust ## the main job on loopback: a live table, a break and its healing (DEMO_SECONDS=20 ends by itself)
+	@bash scripts/need.sh curl
+	cargo build --quiet -p drmwatch-runner -p drmwatch-testkit
+	@bash demo/run.sh target/debug
+
+.PHONY: demo-cluster
+demo-cluster: setup-e2e images ## the same on a real Kubernetes made for it: install, break, page, heal, take down
+	E2E_VERBOSE=1 bash e2e/run.sh $(BIN) $(IMAGES) 02-install 03-outage-to-page
+
+.PHONY: test
+test: unit chart e2e ## everything: unit, integration, chart, rules, and e2e on a real Kubernetes
+
+.PHONY: unit
+unit: setup-rust ## unit and integration tests
+	@bash scripts/need.sh prometheus
+	cargo test --workspace --quiet
+
+.PHONY: lint
+lint: setup-rust ## rustfmt, clippy, generated files, licences and bans (where cargo-deny is), shell syntax
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; else echo "cargo-deny is not installed: bans and licences not checked (cargo install --locked cargo-deny)"; fi
+	@for f in $$(git ls-files '*.sh') .ci/run; do bash -n $$f || exit 1; done
+
+.PHONY: generate
+generate: setup-rust ## rewrite what is generated: crds/, the chart's copy, docs/metrics.md, snapshots, rendered charts
+	UPDATE=1 INSTA_UPDATE=always cargo test --workspace --quiet generated
+	UPDATE=1 cargo test -p drmwatch-api -p drmwatch-metrics --quiet
+	INSTA_UPDATE=always cargo test -p drmwatch-operator --quiet
+	UPDATE=1 bash charts/test.sh $(BIN)
+
+.PHONY: chart
+chart: setup-e2e ## helm lint, schema, rendered goldens, promtool on the rules
+	@bash scripts/need.sh prometheus
+	bash charts/test.sh $(BIN)
+
+.PHONY: build
+build: setup-rust ## static release binaries
+	@bash scripts/need.sh musl
+	@rustup target list --installed | grep -q $(MUSL) || rustup target add $(MUSL)
+	cargo build --release --target $(MUSL) $(PROGRAMS)
+
+.PHONY: images
+images: build ## container images FROM scratch, sizes printed
+	@bash scripts/need.sh buildah
+	bash images/build.sh target/$(MUSL)/release $(IMAGES)
+
+.PHONY: e2e
+e2e: setup-e2e images ## every case on a real Kubernetes made for it (E2E_CONTEXT=current: on yours)
+	bash e2e/run.sh $(BIN) $(IMAGES)
+
+.PHONY: setup-rust
+setup-rust:
+	@command -v cargo >/dev/null || { echo "needs Rust: https://rustup.rs"; exit 1; }
+	@bash scripts/need.sh cc
+
+.PHONY: setup-e2e
+setup-e2e:
+	@bash scripts/need.sh cluster
+	@bash e2e/tools.sh $(BIN)

@@ -1,0 +1,27 @@
+# Install by Helm on namespaces that enforce Pod Security level `restricted`; apply a tenant and a probe;
+# all becomes healthy; and then nothing is written any more.
+source "$(dirname "$0")/../../lib.sh"
+k create namespace $system
+k label namespace $system pod-security.kubernetes.io/enforce=restricted
+helm install drmwatch "$root/charts/drmwatch" -n $system --set region=e2e --set image.repository="$repository" --set image.tag="$tag" \
+  --set 'runners.pool.egress.allowCidrs={10.94.0.0/16,10.96.0.0/16}' --set runners.pool.shards=8 --wait --timeout 120s
+sed "s|REPOSITORY|$repository|; s|TAG|$tag|" "$root/e2e/world.yaml" | k apply -f -
+k -n $world_ns rollout status deployment/world --timeout=60s
+k -n $runners wait --for=condition=Ready runnerpool/default --timeout=90s
+k apply -f "$root/e2e/tenant.yaml"
+k -n $tenant_ns wait --for=condition=Healthy drmprobe/cinema drmprobe/acme-news monitoredtenant/acme --timeout=90s
+k get drmwatch -A
+# Two replicas, one leader.
+[ "$(k -n $system get pods -l app.kubernetes.io/name=drmwatch-operator --field-selector=status.phase=Running -o name | wc -l)" = 2 ] || fail "two operators expected"
+at=$(leader)
+# Steady state: verdicts stay, probes run, nothing is written. Two equal counts ten seconds apart, after
+# whatever the start has left over.
+writes() { scraped "$at" '^drmwatch_operator_writes_total' | sort; }
+steady() { local before; before=$(writes); sleep 10; [ "$before" = "$(writes)" ]; }
+await 60 "no write in steady state" steady
+# No secret value outside of the keys made for it.
+k -n $runners get secrets -l drmwatch.io/probe-uid -o json >"$CLUSTER/plans.json" 2>/dev/null || k -n $runners get secrets -l drmwatch.io/probe-uid -o json >/tmp/plans.json
+plans=$(cat "${CLUSTER:-/tmp}/plans.json")
+! jq -r '.items[].data["plan.json"]' <<<"$plans" | while read -r plan; do base64 -d <<<"$plan"; done | grep -q demo-api-key || fail "a plan holds a secret value"
+! k get drmwatch,events,configmaps -A -o yaml | grep -q "Bearer demo-api-key" || fail "a secret value in an object"
+! k -n $runners logs -l app.kubernetes.io/name=drmwatch-runner --tail=-1 | grep -q demo-api-key || fail "a secret value in a log"

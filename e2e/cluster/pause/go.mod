@@ -1,0 +1,3 @@
+module drmwatch.io/e2e/pause
+
+go 1.24.0
