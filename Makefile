@@ -5,6 +5,7 @@ CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/drmwatch
 BIN := $(CACHE)/bin
 MUSL := x86_64-unknown-linux-musl
 IMAGES := target/images
+PROFILE ?= release
 PROGRAMS := -p drmwatch-operator -p drmwatch-runner -p drmwatch-testkit
 export RUST_BACKTRACE ?= 0
 
@@ -50,15 +51,15 @@ chart: setup-e2e ## helm lint, schema, rendered goldens, promtool on the rules
 	bash charts/test.sh $(BIN)
 
 .PHONY: build
-build: setup-rust ## static release binaries
+build: setup-rust ## static binaries (PROFILE=dist for publishing)
 	@bash scripts/need.sh musl
 	@rustup target list --installed | grep -q $(MUSL) || rustup target add $(MUSL)
-	cargo build --release --target $(MUSL) $(PROGRAMS)
+	cargo build --profile $(PROFILE) --target $(MUSL) $(PROGRAMS)
 
 .PHONY: images
 images: build ## container images FROM scratch, sizes printed
 	@bash scripts/need.sh buildah
-	bash images/build.sh target/$(MUSL)/release $(IMAGES)
+	bash images/build.sh target/$(MUSL)/$(PROFILE) $(IMAGES)
 
 .PHONY: e2e
 e2e: setup-e2e images ## every case on a real Kubernetes made for it (E2E_CONTEXT=current: on yours)
