@@ -15,11 +15,7 @@ rule_files: [rules.yml]
 alerting: {alertmanagers: [{static_configs: [{targets: ["127.0.0.1:9093"]}]}]}
 scrape_configs:
 - job_name: drmwatch
-  kubernetes_sd_configs: [{role: pod, kubeconfig_file: $CLUSTER/admin.kubeconfig}]
-  relabel_configs:
-  - {source_labels: [__meta_kubernetes_pod_label_app_kubernetes_io_name], regex: drmwatch-(operator|runner), action: keep}
-  - {source_labels: [__meta_kubernetes_pod_container_port_name], regex: metrics, action: keep}
-  - {source_labels: [__meta_kubernetes_pod_name], target_label: pod}
+  file_sd_configs: [{files: [$work/pods.json], refresh_interval: 2s}]
 YAML
 slack="http://$(k -n $world_ns get service world -o jsonpath='{.spec.clusterIP}'):8080/slack"
 cat >"$work/alertmanager.yml" <<YAML
@@ -36,6 +32,16 @@ YAML
 promtool check config "$work/prometheus.yml"
 amtool check-config "$work/alertmanager.yml"
 start() { setsid nsenter --net="/var/run/netns/$(cat "$CLUSTER/netns")" "$@" >"$CLUSTER/log/$(basename "$1").log" 2>&1 & pids+=($!); }
+# Debian builds Prometheus without kubernetes_sd: the pods are discovered by the same label and port name,
+# asked of the API server and handed over as a file.
+discover() {
+  while sleep 1; do
+    k get pods -A -l 'app.kubernetes.io/name in (drmwatch-operator,drmwatch-runner)' -o json | jq '[.items[] | select(.status.podIP != null) |
+      {labels: {pod: .metadata.name}, targets: [.status.podIP + ":" + (.spec.containers[0].ports[] | select(.name == "metrics") | .containerPort | tostring)]}]' \
+      >"$work/pods.new" && mv "$work/pods.new" "$work/pods.json"
+  done
+}
+discover 2>/dev/null & pids+=($!)
 start prometheus-alertmanager --config.file="$work/alertmanager.yml" --storage.path="$work/am" --web.listen-address=127.0.0.1:9093 --cluster.listen-address=
 start prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/tsdb" --web.listen-address=127.0.0.1:9090
 query() { inside curl -fsS 127.0.0.1:9090/api/v1/query --data-urlencode "query=$1" | jq -e ".data.result | length >= ${2:-1}"; }
