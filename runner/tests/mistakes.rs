@@ -1,5 +1,6 @@
 //! `--check` names every mistake with file, line and field, in the words of the API server: the same
 //! files are applied to a real one in `e2e/cases/crds`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
     fs,

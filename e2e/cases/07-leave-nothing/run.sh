@@ -8,7 +8,8 @@ alone() { [ "$(k -n $runners get leases -l drmwatch.io/lease=shard -o jsonpath='
 await 60 "one runner holds all eight shards" alone
 k -n $tenant_ns wait --for=condition=Healthy drmprobe/cinema --timeout=60s
 k -n $tenant_ns delete monitoredtenant acme --wait --timeout=60s
-await 30 "the default probe goes with its tenant" bash -c "! $(declare -f k inside); k -n $tenant_ns get drmprobe acme-news"
+orphaned() { ! k -n $tenant_ns get drmprobe acme-news; }
+await 30 "the default probe goes with its tenant" orphaned
 k -n $tenant_ns delete drmprobe cinema --wait --timeout=60s
 nothing() { [ -z "$(k -n $runners get secrets,cronjobs -l drmwatch.io/probe-uid -o name)" ]; }
 await 30 "no plan is left behind" nothing

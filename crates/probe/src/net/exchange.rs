@@ -161,7 +161,8 @@ fn head(sent: &Sent<'_>, h2: bool) -> Result<hyper::Request<Full<Bytes>>, Failur
     // A range is of the bytes as they are stored: compressed ones would be a range of something else.
     let ranged = given(&header::RANGE);
     for (name, value) in defaults {
-        if !given(&name) && !(ranged && name == header::ACCEPT_ENCODING) {
+        let unwanted = ranged && name == header::ACCEPT_ENCODING;
+        if !unwanted && !given(&name) {
             builder = builder.header(name, value);
         }
     }
