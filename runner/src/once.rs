@@ -18,14 +18,10 @@ pub async fn run(folder: &Path, termination_log: Option<&Path>, engine: &Engine)
             return ExitCode::from(OUR_ERROR);
         }
     };
-    let prepared = match Prepared::new(plan, secrets, engine.resolver()) {
-        Ok(prepared) => prepared,
-        Err(error) => {
-            error!(%error, "the plan can't be used");
-            return ExitCode::from(OUR_ERROR);
-        }
+    let outcome = match Prepared::new(plan, secrets, engine.resolver()) {
+        Ok(prepared) => engine.run(&prepared, &mut ProbeState::default()).await,
+        Err(error) => Outcome::without_steps(error.verdict(), error.to_string(), engine.now()),
     };
-    let outcome = engine.run(&prepared, &mut ProbeState::default()).await;
     println!("{}", serde_json::to_string(&outcome).unwrap_or_default());
     if let Some(path) = termination_log
         && let Err(error) = fs::write(path, message(outcome.clone()))

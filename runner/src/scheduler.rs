@@ -5,7 +5,7 @@
 
 use crate::sink::Sink;
 use drmwatch_metrics::*;
-use drmwatch_plan::{Plan, Secrets, Slots, phase};
+use drmwatch_plan::{Outcome, Plan, Reason, Secrets, Slots, Verdict, phase};
 use drmwatch_probe::{Engine, Prepared, ProbeState};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
@@ -19,15 +19,27 @@ pub struct Scheduler {
     engine: Arc<Engine>,
     sink: Sink,
     tasks: BTreeMap<String, Task>,
-    stopping: watch::Sender<bool>,
     unusable: std::collections::BTreeSet<String>,
 }
 
 struct Task {
     plan: Plan,
     fingerprint: String,
-    stop: watch::Sender<bool>,
-    handle: JoinHandle<ProbeState>,
+    stop: watch::Sender<Stop>,
+    handle: JoinHandle<()>,
+}
+
+/// How a plan's task is to end, once what runs has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// Not at all.
+    Go,
+    /// The runner leaves: the last outcome counts.
+    Drain,
+    /// A newer plan of the same probe has taken over: the slot counts, the outcome is old news.
+    Replaced,
+    /// The probe is no longer run here: its series are gone and must stay gone.
+    Removed,
 }
 
 impl Scheduler {
@@ -37,7 +49,6 @@ impl Scheduler {
             engine,
             sink,
             tasks: BTreeMap::new(),
-            stopping: watch::Sender::new(false),
             unusable: Default::default(),
         }
     }
@@ -57,7 +68,7 @@ impl Scheduler {
             return;
         }
         if let Some(old) = self.tasks.remove(&plan.uid) {
-            let _ = old.stop.send(true);
+            let _ = old.stop.send(Stop::Replaced);
             // Identity or suspension may have changed: what the old plan said of itself is not kept.
             if (old.plan.id != plan.id) || plan.suspend {
                 self.sink.forget(&old.plan, false);
@@ -70,7 +81,8 @@ impl Scheduler {
         }
         match Prepared::new(plan.clone(), secrets, self.engine.resolver()) {
             Ok(prepared) => {
-                let (stop, stopped) = watch::channel(false);
+                let prepared = Arc::new(prepared);
+                let (stop, stopped) = watch::channel(Stop::Go);
                 let run = Run {
                     engine: self.engine.clone(),
                     sink: self.sink.clone(),
@@ -90,6 +102,8 @@ impl Scheduler {
             }
             Err(error) => {
                 warn!(probe = %plan.id, %error, "the plan can't be used");
+                let outcome = Outcome::without_steps(error.verdict(), error.to_string(), self.engine.now());
+                self.sink.outcome(&plan, &outcome);
                 self.unusable.insert(plan.uid.clone());
             }
         }
@@ -100,7 +114,7 @@ impl Scheduler {
     pub fn remove(&mut self, uid: &str, gone: bool) {
         self.unusable.remove(uid);
         if let Some(task) = self.tasks.remove(uid) {
-            let _ = task.stop.send(true);
+            let _ = task.stop.send(Stop::Removed);
             self.sink.forget(&task.plan, gone);
         }
         self.count();
@@ -108,10 +122,9 @@ impl Scheduler {
 
     /// Stops all and waits, up to `grace`, for what runs to end.
     pub async fn shut_down(&mut self, grace: Duration) {
-        let _ = self.stopping.send(true);
         let tasks = std::mem::take(&mut self.tasks);
         for task in tasks.values() {
-            let _ = task.stop.send(true);
+            let _ = task.stop.send(Stop::Drain);
         }
         let all = futures::future::join_all(tasks.into_values().map(|t| t.handle));
         if tokio::time::timeout(grace, all).await.is_err() {
@@ -133,12 +146,12 @@ impl Scheduler {
 struct Run {
     engine: Arc<Engine>,
     sink: Sink,
-    prepared: Prepared,
-    stopped: watch::Receiver<bool>,
+    prepared: Arc<Prepared>,
+    stopped: watch::Receiver<Stop>,
 }
 
 impl Run {
-    async fn forever(mut self) -> ProbeState {
+    async fn forever(mut self) {
         let plan = self.prepared.plan().clone();
         let interval = plan.interval_seconds.unwrap_or(60);
         let slots = Slots::new(interval, phase(&plan.uid, &plan.region, interval));
@@ -147,12 +160,11 @@ impl Run {
         for metric in [&SLOTS_EXPECTED, &SLOTS_STARTED, &SLOTS_FINISHED] {
             metrics.add(metric, &owner, &[], 0);
         }
-        for cause in ["late", "shutdown"] {
-            metrics.add(&SLOTS_MISSED, &owner, &[cause], 0);
-        }
+        metrics.add(&SLOTS_MISSED, &owner, &["late"], 0);
         let mut state = ProbeState::default();
         // The slot before the current one is the last that is done with.
         let mut done = slots.index(self.engine.now()) - 1;
+        let mut first = true;
         loop {
             let now = self.engine.now();
             let current = slots.index(now);
@@ -165,50 +177,53 @@ impl Run {
                 let wait = Duration::try_from(wait).unwrap_or_default().min(LONGEST_SLEEP);
                 tokio::select! {
                     () = sleep(wait) => continue,
-                    _ = self.stopped.wait_for(|stop| *stop) => return state,
+                    _ = self.stopped.wait_for(|stop| *stop != Stop::Go) => return,
                 }
             }
             metrics.add(&SLOTS_EXPECTED, &owner, &[], (current - done) as u64);
             // Slots that passed while the one before them ran, or while the machine slept, are gone.
             metrics.add(&SLOTS_MISSED, &owner, &["late"], (current - done - 1) as u64);
             done = current;
-            let lag = now.duration_since(slots.at(current)).as_secs_f64();
-            if lag > f64::from(plan.starting_deadline_seconds) {
-                metrics.add(&SLOTS_MISSED, &owner, &["late"], 1);
-                continue;
+            // A plan that is new here begins in the middle of its slot; that is no lag of the runner's.
+            if !std::mem::take(&mut first) {
+                let lag = now.duration_since(slots.at(current)).as_secs_f64();
+                if lag > f64::from(plan.starting_deadline_seconds) {
+                    metrics.add(&SLOTS_MISSED, &owner, &["late"], 1);
+                    continue;
+                }
+                metrics.observe(&SLOT_LAG, &Owner::program(), &[], lag);
             }
-            metrics.observe(&SLOT_LAG, &Owner::program(), &[], lag);
             metrics.add(&SLOTS_STARTED, &owner, &[], 1);
             metrics.shift(&RUNNER_IN_FLIGHT, &Owner::program(), &[], 1.0);
-            let ran = tokio::spawn(Self::once(self.engine.clone(), self.prepared, state));
-            let back = ran.await;
+            let (outcome, kept) = self.once(state).await;
+            state = kept;
             metrics.shift(&RUNNER_IN_FLIGHT, &Owner::program(), &[], -1.0);
-            metrics.add(&SLOTS_FINISHED, &owner, &[], 1);
-            match back {
-                Ok((outcome, prepared, kept)) => {
-                    (self.prepared, state) = (prepared, kept);
-                    if !*self.stopped.borrow() {
-                        self.sink.outcome(&plan, &outcome);
-                    }
-                }
-                Err(error) => {
-                    // A panic is a bug of ours; the probe goes missing loudly, by its absent series.
-                    error!(probe = %plan.id, %error, "the engine broke; the probe stops");
-                    return ProbeState::default();
-                }
+            let stop = *self.stopped.borrow();
+            if stop != Stop::Removed {
+                metrics.add(&SLOTS_FINISHED, &owner, &[], 1);
             }
-            if *self.stopped.borrow() {
-                return state;
+            if matches!(stop, Stop::Go | Stop::Drain) {
+                self.sink.outcome(&plan, &outcome);
+            }
+            if stop != Stop::Go {
+                return;
             }
         }
     }
 
-    async fn once(
-        engine: Arc<Engine>,
-        prepared: Prepared,
-        mut state: ProbeState,
-    ) -> (drmwatch_plan::Outcome, Prepared, ProbeState) {
-        let outcome = engine.run(&prepared, &mut state).await;
-        (outcome, prepared, state)
+    /// One run, in a task of its own: should the engine break, the probe says so and goes on.
+    async fn once(&self, mut state: ProbeState) -> (Outcome, ProbeState) {
+        let (engine, prepared) = (self.engine.clone(), self.prepared.clone());
+        let run = tokio::spawn(async move {
+            let outcome = engine.run(&prepared, &mut state).await;
+            (outcome, state)
+        });
+        run.await.unwrap_or_else(|error| {
+            error!(probe = %self.prepared.plan().id, %error, "the engine broke: please report this");
+            let verdict = Verdict::Inconclusive(Reason::InternalError);
+            let outcome =
+                Outcome::without_steps(verdict, "the engine broke during the run", self.engine.now());
+            (outcome, ProbeState::default())
+        })
     }
 }

@@ -70,6 +70,23 @@ async fn once_tells_its_verdict_by_exit_code_and_termination_message() {
             !said.contains("hunter2222") && !String::from_utf8_lossy(&output.stdout).contains("hunter2222")
         );
     }
+    // A credential that is not what `tls` needs is the user's to mend, and never the tenant's failure.
+    let folder = tempfile::tempdir().unwrap();
+    let unusable =
+        plan("https://127.0.0.1/").replace("\"egress\"", "\"tls\":{\"caCredential\":\"k\"},\"egress\"");
+    fs::write(folder.path().join("plan.json"), unusable).unwrap();
+    fs::write(folder.path().join("credential.k"), "hunter2222").unwrap();
+    let output = Command::new(PROGRAM)
+        .arg("--once")
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(
+        said.contains("the credential k must be certificates in PEM") && !said.contains("hunter2222"),
+        "{said}"
+    );
     let empty = tempfile::tempdir().unwrap();
     let output = Command::new(PROGRAM)
         .arg("--once")

@@ -71,7 +71,7 @@ catalogue! {
     SLOTS_STARTED = "drmwatch_probe_slots_started_total", Kind::Counter, Runner, true, [];
     /// Slots whose run ended, with whatever outcome.
     SLOTS_FINISHED = "drmwatch_probe_slots_finished_total", Kind::Counter, Runner, true, [];
-    /// Slots that did not run, by why: late, overlap, shutdown.
+    /// Slots that did not run, by why: late (beyond the starting deadline, or passed while the machine slept).
     SLOTS_MISSED = "drmwatch_probe_slots_missed_total", Kind::Counter, Runner, true, ["cause"];
     /// Unix time at which the last run began.
     LAST_RUN = "drmwatch_probe_last_run_timestamp_seconds", Kind::Gauge, Runner, true, [];

@@ -70,6 +70,21 @@ pub struct Outcome {
     pub steps: Vec<StepOutcome>,
 }
 
+impl Outcome {
+    /// The outcome of a run that could not begin, or broke: no step of it is known.
+    pub fn without_steps(verdict: Verdict, message: impl Into<String>, at: Timestamp) -> Outcome {
+        let (message, steps) = (message.into(), Vec::new());
+        Outcome {
+            verdict,
+            step: None,
+            message,
+            started_at: at,
+            duration_seconds: 0.0,
+            steps,
+        }
+    }
+}
+
 /// What is known of a probe after a transition: what a runner hands to the operator, one entry for each
 /// probe in the ConfigMap of its shard.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]

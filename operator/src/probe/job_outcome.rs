@@ -30,18 +30,14 @@ pub fn fold(context: &Context, pod: &Pod) -> Option<ObjectRef<DrmProbe>> {
     let outcome = match serde_json::from_str::<Outcome>(status.message.as_deref().unwrap_or_default()) {
         Ok(outcome) => outcome,
         // The runner could not say anything: it was killed, or broke.
-        Err(_) => Outcome {
-            verdict: Verdict::Inconclusive(Reason::InternalError),
-            step: None,
-            message: format!(
-                "the probe's pod ended with code {} and no outcome ({})",
-                status.exit_code,
-                status.reason.as_deref().unwrap_or("no reason")
-            ),
-            started_at: started,
-            duration_seconds: 0.0,
-            steps: Vec::new(),
-        },
+        Err(_) => {
+            let why = status.reason.as_deref().unwrap_or("no reason");
+            let message = format!(
+                "the probe's pod ended with code {} and no outcome ({why})",
+                status.exit_code
+            );
+            Outcome::without_steps(Verdict::Inconclusive(Reason::InternalError), message, started)
+        }
     };
     let annotations = pod.annotations();
     let id = ProbeId {

@@ -4,7 +4,11 @@
 
 use super::Failure;
 use drmwatch_plan::Reason;
-use hickory_resolver::{TokioResolver, config::LookupIpStrategy, net::NetError};
+use hickory_resolver::{
+    ResolverBuilder, TokioResolver,
+    config::LookupIpStrategy,
+    net::{NetError, runtime::TokioRuntimeProvider},
+};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// A resolver that remembers nothing: a lookup is part of what is measured.
@@ -14,7 +18,10 @@ pub struct Resolver(Arc<TokioResolver>);
 impl Resolver {
     /// The system's configuration (`/etc/resolv.conf`), with our bounds.
     pub fn system() -> Result<Resolver, NetError> {
-        let mut builder = TokioResolver::builder_tokio()?;
+        Resolver::bounded(TokioResolver::builder_tokio()?)
+    }
+
+    fn bounded(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> Result<Resolver, NetError> {
         let options = builder.options_mut();
         options.cache_size = 0;
         options.timeout = Duration::from_secs(2);
@@ -57,5 +64,80 @@ impl Resolver {
                 format!("this runner's resolver does not answer: {error}"),
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use drmwatch_plan::Verdict;
+    use hickory_resolver::config::{NameServerConfig, ResolverConfig};
+    use std::net::SocketAddr;
+    use tokio::net::UdpSocket;
+
+    fn resolver(at: SocketAddr) -> Resolver {
+        let mut server = NameServerConfig::udp(at.ip());
+        server.connections[0].port = at.port();
+        let config = ResolverConfig::from_parts(None, vec![], vec![server]);
+        Resolver::bounded(TokioResolver::builder_with_config(
+            config,
+            TokioRuntimeProvider::default(),
+        ))
+        .unwrap()
+    }
+
+    /// A name server that answers every question with one response code and nothing else (RFC 1035
+    /// section 4.1.1).
+    async fn answering(code: u8) -> SocketAddr {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut packet = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut packet).await {
+                (packet[2], packet[3]) = (0x81, 0x80 | code);
+                // The question stays; additional records (EDNS) go.
+                packet[10..12].fill(0);
+                let question = packet[12..length].iter().position(|b| *b == 0).unwrap() + 12 + 5;
+                let _ = socket.send_to(&packet[..question], from).await;
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_exist_is_the_tenants_failure() {
+        let failure = resolver(answering(3).await)
+            .lookup("nowhere.example")
+            .await
+            .unwrap_err();
+        assert_eq!(failure.verdict, Verdict::Fail(Reason::DnsFailure), "{failure:?}");
+        assert_eq!(failure.message, "the name nowhere.example does not exist");
+        let failure = resolver(answering(2).await)
+            .lookup("broken.example")
+            .await
+            .unwrap_err();
+        assert_eq!(failure.verdict, Verdict::Fail(Reason::DnsFailure), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_does_not_answer_is_not() {
+        let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let failure = resolver(silent.local_addr().unwrap())
+            .lookup("any.example")
+            .await
+            .unwrap_err();
+        assert_eq!(
+            failure.verdict,
+            Verdict::Inconclusive(Reason::LocalDns),
+            "{failure:?}"
+        );
+        let dead = silent.local_addr().unwrap();
+        drop(silent);
+        let failure = resolver(dead).lookup("any.example").await.unwrap_err();
+        assert_eq!(
+            failure.verdict,
+            Verdict::Inconclusive(Reason::LocalDns),
+            "{failure:?}"
+        );
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{Failure, failure};
 use drmwatch_api::Tls;
-use drmwatch_plan::{Hop, Reason, Secrets};
+use drmwatch_plan::{Hop, Reason, Secrets, Verdict};
 use jiff::Timestamp;
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
@@ -38,6 +38,16 @@ pub enum PrepareError {
     /// Certificate and key do not fit, or nothing can be trusted.
     #[error("the TLS credentials can't be used: {0}")]
     Unusable(String),
+}
+
+impl PrepareError {
+    /// What it means for the probe: nothing that its tenant did.
+    pub fn verdict(&self) -> Verdict {
+        Verdict::Inconclusive(match self {
+            PrepareError::Missing(_) => Reason::CredentialMissing,
+            _ => Reason::ConfigurationInvalid,
+        })
+    }
 }
 
 /// Trust and identity of one plan.
