@@ -16,27 +16,18 @@ mod tenant;
 
 use clap::Parser;
 use context::Context;
-use drmwatch_metrics::{LEADER, Metrics, Owner, Ready};
+use drmwatch_metrics::{LEADER, Metrics, Owner};
+use drmwatch_program::{Ready, asked_to_stop};
 use kube::Client;
 use kube_lease_manager::LeaseManagerBuilder;
 use options::Options;
 use std::{error::Error, process::ExitCode, sync::Arc};
 use tracing::{error, info};
-use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let filter = EnvFilter::try_from_env("DRMWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if options.log_json {
-        logs.json().init()
-    } else {
-        logs.init()
-    }
+    drmwatch_program::init(options.log_json);
     let result = if options.apply_crds {
         crds::apply().await
     } else {
@@ -55,7 +46,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let metrics = Metrics::default();
     let ready = Ready::default();
     metrics.set(&LEADER, &Owner::program(), &[], 0.0);
-    let address = drmwatch_metrics::serve(options.listen, metrics.clone(), ready.clone()).await?;
+    let address = drmwatch_program::serve(options.listen, metrics.clone(), ready.clone()).await?;
     info!(metrics = %address, region = options.region, "operator");
     let client = Client::try_default().await?;
     let manager = LeaseManagerBuilder::new(client.clone(), "drmwatch-operator")
@@ -94,18 +85,4 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     // With the last receiver gone the manager gives the Lease back.
     let _ = tokio::time::timeout(std::time::Duration::from_secs(5), manager).await;
     outcome
-}
-
-/// Completes when the process is asked to stop.
-async fn asked_to_stop() {
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
-    }
 }

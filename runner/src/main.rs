@@ -21,7 +21,6 @@ use drmwatch_probe::{Engine, clock, net::Resolver};
 use options::{Mode, Options};
 use std::{process::ExitCode, sync::Arc};
 use tracing::error;
-use tracing_subscriber::EnvFilter;
 
 /// Exit code for an error of ours, in every mode.
 const OUR_ERROR: u8 = 3;
@@ -29,16 +28,7 @@ const OUR_ERROR: u8 = 3;
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let filter = EnvFilter::try_from_env("DRMWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if options.log_json {
-        logs.json().init()
-    } else {
-        logs.init()
-    }
+    drmwatch_program::init(options.log_json);
     if let Mode::Check(folder) = options.mode() {
         return standalone::check(&folder, &options);
     }
@@ -61,19 +51,5 @@ async fn main() -> ExitCode {
             error!(error = %error, "the runner can't go on");
             ExitCode::from(OUR_ERROR)
         }
-    }
-}
-
-/// Completes when the process is asked to stop.
-async fn asked_to_stop() {
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
     }
 }

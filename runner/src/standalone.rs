@@ -1,7 +1,6 @@
 //! A folder of YAML, without a cluster.
 
 use crate::{
-    asked_to_stop,
     folder::{self, Folder},
     options::Options,
     scheduler::Scheduler,
@@ -12,6 +11,7 @@ use drmwatch_api::EgressPolicy;
 use drmwatch_metrics::{Metrics, Owner, PROBE_INFO, RUNNER_INFO};
 use drmwatch_plan::Plan;
 use drmwatch_probe::Engine;
+use drmwatch_program::asked_to_stop;
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
@@ -71,13 +71,13 @@ pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<
     // Nobody keeps a status here: transitions are in the log.
     tokio::spawn(async move { while transitions.recv().await.is_some() {} });
     let mut scheduler = Scheduler::new(engine, sink.clone());
-    let ready = drmwatch_metrics::Ready::default();
+    let ready = drmwatch_program::Ready::default();
     let first = folder::read(path, &options.region, &egress(options))?;
     if first.plans.is_empty() && !first.mistakes.is_empty() {
         first.mistakes.iter().for_each(|m| error!("{m}"));
         return Err("no probe in the folder can run".into());
     }
-    let address = drmwatch_metrics::serve(options.listen, metrics.clone(), ready.clone()).await?;
+    let address = drmwatch_program::serve(options.listen, metrics.clone(), ready.clone()).await?;
     info!(metrics = %format!("http://{address}/metrics"), "standalone");
     let mut known = BTreeMap::new();
     let mut told = BTreeSet::new();

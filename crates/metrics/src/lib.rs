@@ -7,12 +7,10 @@
 
 mod catalogue;
 mod recorder;
-mod serve;
 mod store;
 mod text;
 
 pub use catalogue::*;
 pub use recorder::record_outcome;
-pub use serve::{Ready, serve};
 pub use store::{Metrics, Owner};
 pub use text::{OPENMETRICS, PROMETHEUS, render};

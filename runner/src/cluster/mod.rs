@@ -5,9 +5,10 @@ mod plans;
 mod shards;
 mod verdicts;
 
-use crate::{asked_to_stop, options::Options, scheduler::Scheduler, sink::Sink};
+use crate::{options::Options, scheduler::Scheduler, sink::Sink};
 use drmwatch_metrics::{Metrics, Owner, RUNNER_INFO, RUNNER_SHARDS};
 use drmwatch_probe::Engine;
+use drmwatch_program::asked_to_stop;
 use kube::Client;
 use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
 use tokio::{sync::Mutex, task::JoinHandle, time::sleep};
@@ -37,8 +38,8 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
     metrics.set(&RUNNER_SHARDS, &program, &[], 0.0);
     let (sink, transitions) = Sink::new(metrics.clone());
     let scheduler = Arc::new(Mutex::new(Scheduler::new(engine, sink)));
-    let ready = drmwatch_metrics::Ready::default();
-    let address = drmwatch_metrics::serve(options.listen, metrics.clone(), ready.clone()).await?;
+    let ready = drmwatch_program::Ready::default();
+    let address = drmwatch_program::serve(options.listen, metrics.clone(), ready.clone()).await?;
     info!(pool, namespace = options.namespace, metrics = %address, "resident");
     let shard_of = {
         let shards = options.shards;

@@ -1,6 +1,5 @@
 //! `/metrics`, `/healthz`, `/readyz`.
 
-use crate::{Metrics, render};
 use axum::{
     Router,
     extract::State,
@@ -8,6 +7,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
+use drmwatch_metrics::{Metrics, render};
 use std::{
     net::SocketAddr,
     sync::{

@@ -1,0 +1,33 @@
+//! What every program does at its edges: logs, signals, `/metrics` and health.
+
+mod serve;
+
+pub use serve::{Ready, serve};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Sets logs and the crypto provider up. `DRMWATCH_LOG` says what is logged; logs go to standard error.
+pub fn init(json: bool) {
+    // Two providers and none chosen is a panic at the first handshake; so it is chosen first thing.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let filter = EnvFilter::try_from_env("DRMWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if json { logs.json().init() } else { logs.init() }
+}
+
+/// Completes when the process is asked to stop, by SIGTERM or Ctrl-C.
+pub async fn asked_to_stop() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}
