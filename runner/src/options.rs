@@ -26,6 +26,9 @@ pub struct Options {
     /// Namespace of the pool.
     #[arg(long, env = "DRMWATCH_NAMESPACE", default_value = "drmwatch-runners")]
     pub namespace: String,
+    /// UID of the RunnerPool, so that what the runner makes goes when the pool goes.
+    #[arg(long, env = "DRMWATCH_POOL_UID")]
+    pub pool_uid: Option<String>,
     /// Number of shards of the pool.
     #[arg(long, env = "DRMWATCH_SHARDS", default_value_t = 16)]
     pub shards: u32,

@@ -2,7 +2,7 @@
 //!
 //! The API server refuses most mistakes at apply, by the schema and the CEL rules in `crates/api`. The
 //! same rules stand here once more, in Rust: a folder of YAML has no API server, and the cases in
-//! `crates/plan/tests/invalid` hold both to the same words.
+//! `crates/api/invalid` hold both to the same words.
 
 use crate::{Expression, Plan, ProbeId, Reference, Template};
 use drmwatch_api::{

@@ -70,6 +70,7 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
         "imagePullPolicy": options.runner_pull_policy,
         "env": [
             { "name": "DRMWATCH_POOL", "value": pool.name_any() },
+            { "name": "DRMWATCH_POOL_UID", "value": pool.uid().unwrap_or_default() },
             { "name": "DRMWATCH_NAMESPACE", "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.namespace" } } },
             { "name": "DRMWATCH_IDENTITY", "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.name" } } },
             { "name": "DRMWATCH_SHARDS", "value": spec.shards.to_string() },

@@ -217,6 +217,12 @@ async fn finalize(probe: &DrmProbe, context: &Context) -> Result<Action, Error> 
     let (namespace, name) = dereference::default_place(probe, context);
     apply::delete_if_present::<CronJob>(context, &namespace, &name).await?;
     apply::delete_if_present::<Secret>(context, &namespace, &name).await?;
+    let place = probe
+        .status
+        .as_ref()
+        .and_then(|s| s.plan_ref.as_ref())
+        .map_or(&namespace, |at| &at.namespace);
+    verdict_map::erase(context, place, &probe.uid().unwrap_or_default()).await?;
     context
         .metrics
         .forget(&Owner::probe(&id(probe), &context.options.region));

@@ -9,7 +9,8 @@ use crate::{options::Options, scheduler::Scheduler, sink::Sink};
 use drmwatch_metrics::{Metrics, Owner, RUNNER_INFO, RUNNER_SHARDS};
 use drmwatch_probe::Engine;
 use drmwatch_program::asked_to_stop;
-use kube::Client;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Client, api::ObjectMeta};
 use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
 use tokio::{sync::Mutex, task::JoinHandle, time::sleep};
 use tracing::{info, warn};
@@ -24,9 +25,47 @@ pub const POOL_LABEL: &str = "drmwatch.io/pool";
 /// Label of the shard that a plan belongs to.
 pub const SHARD_LABEL: &str = "drmwatch.io/shard";
 
+/// The pool that this runner works for.
+#[derive(Clone)]
+pub struct Pool {
+    name: String,
+    namespace: String,
+    uid: Option<String>,
+}
+
+impl Pool {
+    /// Metadata of what the runner makes: the pool's property, so that it goes when the pool goes.
+    fn metadata(&self, name: String, label: (&str, &str)) -> ObjectMeta {
+        let owner = |uid: &String| OwnerReference {
+            api_version: format!("{}/{}", drmwatch_api::GROUP, drmwatch_api::VERSION),
+            kind: "RunnerPool".to_owned(),
+            name: self.name.clone(),
+            uid: uid.clone(),
+            ..OwnerReference::default()
+        };
+        let labels = [(POOL_LABEL, self.name.as_str()), label];
+        ObjectMeta {
+            name: Some(name),
+            labels: Some(
+                labels
+                    .into_iter()
+                    .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                    .collect(),
+            ),
+            owner_references: self.uid.as_ref().map(|uid| vec![owner(uid)]),
+            ..ObjectMeta::default()
+        }
+    }
+}
+
 /// Works for a pool until it is asked to stop.
 pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(), Box<dyn Error>> {
     let client = Client::try_default().await?;
+    let of = Pool {
+        name: pool.to_owned(),
+        namespace: options.namespace.clone(),
+        uid: options.pool_uid.clone(),
+    };
     let metrics = Metrics::default();
     let program = Owner::program();
     metrics.set(
@@ -45,15 +84,9 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
         let shards = options.shards;
         move |uid: &str| drmwatch_plan::shard_of(uid, shards)
     };
-    let writer = verdicts::Writer::new(client.clone(), &options.namespace, pool);
+    let writer = verdicts::Writer::new(client.clone(), of.clone());
     let writer = tokio::spawn(writer.run(transitions, shard_of));
-    let mut keeper = shards::Keeper::new(
-        client.clone(),
-        &options.namespace,
-        pool,
-        &options.identity,
-        options.shards,
-    );
+    let mut keeper = shards::Keeper::new(client.clone(), of, &options.identity, options.shards);
     let mut held: BTreeMap<u32, JoinHandle<()>> = BTreeMap::new();
     let stop = asked_to_stop();
     tokio::pin!(stop);

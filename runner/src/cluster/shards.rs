@@ -6,14 +6,14 @@
 //! over once the member Lease has stood still for [`EXPIRY`], and two runners that disagree for a moment
 //! run a slot twice rather than not at all.
 
-use super::POOL_LABEL;
+use super::{POOL_LABEL, Pool};
 use drmwatch_plan::owner;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{
     Api, Client, Error,
-    api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,7 +32,7 @@ const ROLE_LABEL: &str = "drmwatch.io/lease";
 /// Keeps this runner's Leases.
 pub struct Keeper {
     api: Api<Lease>,
-    pool: String,
+    pool: Pool,
     identity: String,
     shards: u32,
     held: BTreeSet<u32>,
@@ -51,10 +51,10 @@ pub struct Change {
 
 impl Keeper {
     /// A keeper that holds nothing yet.
-    pub fn new(client: Client, namespace: &str, pool: &str, identity: &str, shards: u32) -> Keeper {
+    pub fn new(client: Client, pool: Pool, identity: &str, shards: u32) -> Keeper {
         Keeper {
-            api: Api::namespaced(client, namespace),
-            pool: pool.to_owned(),
+            api: Api::namespaced(client, &pool.namespace),
+            pool,
             identity: identity.to_owned(),
             shards,
             held: BTreeSet::new(),
@@ -67,7 +67,7 @@ impl Keeper {
         self.renew().await?;
         let leases = self
             .api
-            .list(&ListParams::default().labels(&format!("{POOL_LABEL}={}", self.pool)))
+            .list(&ListParams::default().labels(&format!("{POOL_LABEL}={}", self.pool.name)))
             .await?;
         #[allow(clippy::disallowed_methods)] // A look at the wall clock, to tell a Lease of long ago.
         let now = Timestamp::now();
@@ -119,10 +119,10 @@ impl Keeper {
     }
 
     fn member_name(&self) -> String {
-        format!("{}-member-{}", self.pool, self.identity)
+        format!("{}-member-{}", self.pool.name, self.identity)
     }
     fn shard_name(&self, shard: u32) -> String {
-        format!("{}-shard-{shard}", self.pool)
+        format!("{}-shard-{shard}", self.pool.name)
     }
 
     async fn renew(&self) -> Result<(), Error> {
@@ -149,16 +149,7 @@ impl Keeper {
     }
 
     fn lease(&self, name: String, role: &str) -> Lease {
-        let labels = [(POOL_LABEL, self.pool.as_str()), (ROLE_LABEL, role)];
-        let labels = labels
-            .into_iter()
-            .map(|(k, v)| (k.to_owned(), v.to_owned()))
-            .collect();
-        let metadata = ObjectMeta {
-            name: Some(name),
-            labels: Some(labels),
-            ..ObjectMeta::default()
-        };
+        let metadata = self.pool.metadata(name, (ROLE_LABEL, role));
         Lease { metadata, spec: None }
     }
 

@@ -2,13 +2,13 @@
 //! where the operator folds them into the probes' status. So a runner, which talks to hostile networks,
 //! needs no right on any tenant's object.
 
-use super::POOL_LABEL;
+use super::Pool;
 use crate::sink::Transition;
 use drmwatch_plan::VerdictRecord;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client, Error,
-    api::{ObjectMeta, Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -21,17 +21,17 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Writes transitions.
 pub struct Writer {
     api: Api<ConfigMap>,
-    pool: String,
+    pool: Pool,
     /// What is still to be written: the latest of each probe, so that it is bounded by their number.
     pending: BTreeMap<String, Option<VerdictRecord>>,
 }
 
 impl Writer {
     /// A writer for a pool.
-    pub fn new(client: Client, namespace: &str, pool: &str) -> Writer {
+    pub fn new(client: Client, pool: Pool) -> Writer {
         Writer {
-            api: Api::namespaced(client, namespace),
-            pool: pool.to_owned(),
+            api: Api::namespaced(client, &pool.namespace),
+            pool,
             pending: BTreeMap::new(),
         }
     }
@@ -81,7 +81,7 @@ impl Writer {
     }
 
     async fn write(&self, shard: u32, entries: &BTreeMap<String, Value>) -> Result<(), Error> {
-        let name = format!("{}-verdicts-{shard}", self.pool);
+        let name = format!("{}-verdicts-{shard}", self.pool.name);
         let patch = Patch::Merge(json!({ "data": entries }));
         match self.api.patch(&name, &PatchParams::default(), &patch).await {
             Err(Error::Api(status)) if status.code == 404 => {}
@@ -90,17 +90,7 @@ impl Writer {
         if entries.values().all(Value::is_null) {
             return Ok(());
         }
-        let labels = [(POOL_LABEL, self.pool.as_str()), ("drmwatch.io/verdicts", "true")];
-        let metadata = ObjectMeta {
-            name: Some(name),
-            labels: Some(
-                labels
-                    .into_iter()
-                    .map(|(k, v)| (k.to_owned(), v.to_owned()))
-                    .collect(),
-            ),
-            ..ObjectMeta::default()
-        };
+        let metadata = self.pool.metadata(name, ("drmwatch.io/verdicts", "true"));
         let data = entries
             .iter()
             .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
