@@ -20,8 +20,15 @@ writes() { scraped "$at" '^drmwatch_operator_writes_total' | sort; }
 steady() { local before; before=$(writes); sleep 10; [ "$before" = "$(writes)" ]; }
 await 60 "no write in steady state" steady
 # No secret value outside of the keys made for it.
-k -n $runners get secrets -l drmwatch.io/probe-uid -o json >"$CLUSTER/plans.json" 2>/dev/null || k -n $runners get secrets -l drmwatch.io/probe-uid -o json >/tmp/plans.json
-plans=$(cat "${CLUSTER:-/tmp}/plans.json")
-! jq -r '.items[].data["plan.json"]' <<<"$plans" | while read -r plan; do base64 -d <<<"$plan"; done | grep -q demo-api-key || fail "a plan holds a secret value"
+plans=$(k -n $runners get secrets -l drmwatch.io/probe-uid -o json | jq -r '.items[].data["plan.json"] | @base64d')
+grep -q '"credentials"' <<<"$plans" || fail "no plans found"
+! grep -q demo-api-key <<<"$plans" || fail "a plan holds a secret value"
 ! k get drmwatch,events,configmaps -A -o yaml | grep -q "Bearer demo-api-key" || fail "a secret value in an object"
 ! k -n $runners logs -l app.kubernetes.io/name=drmwatch-runner --tail=-1 | grep -q demo-api-key || fail "a secret value in a log"
+# Drift of what the operator made is undone.
+k -n $runners scale deployment drmwatch-runner-default --replicas=5
+undone() { [ "$(k -n $runners get deployment drmwatch-runner-default -o jsonpath='{.spec.replicas}')" = 2 ]; }
+await 30 "drift is undone" undone
+# What people and pipelines may do follows from the built-in roles; a runner may touch no tenant's object.
+[ "$(k auth can-i patch drmprobes -n $tenant_ns --as=system:serviceaccount:$runners:drmwatch-runner-default || true)" = no ] || fail "a runner may write probes"
+[ "$(k auth can-i get secrets -n $tenant_ns --as=system:serviceaccount:$runners:drmwatch-runner-default || true)" = no ] || fail "a runner may read tenants' Secrets"
