@@ -2,7 +2,7 @@
 
 use crate::options::Options;
 use drmwatch_api::DrmProbe;
-use drmwatch_metrics::Metrics;
+use drmwatch_metrics::{Metrics, Owner, QUEUED};
 use drmwatch_plan::VerdictRecord;
 use kube::{
     Client, Resource,
@@ -28,6 +28,8 @@ pub struct Context {
     recorder: Recorder,
     /// Which probes use which Secret, whether it exists or not, by namespace and name.
     secrets: Mutex<BTreeMap<(String, String), BTreeSet<String>>>,
+    /// Objects that wait for a reconcile, by kind, namespace and name.
+    queue: Mutex<BTreeSet<(&'static str, String, String)>>,
     /// The last verdict of each probe, by its UID.
     verdicts: Mutex<BTreeMap<String, VerdictRecord>>,
 }
@@ -49,6 +51,7 @@ impl Context {
             options,
             recorder,
             secrets: Mutex::default(),
+            queue: Mutex::default(),
             verdicts: Mutex::default(),
         }
     }
@@ -75,6 +78,20 @@ impl Context {
         if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
             warn!(%error, reason, "an Event could not be written");
         }
+    }
+
+    /// Notes that an object waits for a reconcile, or (`waits` false) that one begins.
+    pub fn queue(&self, kind: &'static str, namespace: Option<String>, name: String, waits: bool) {
+        let mut queue = lock(&self.queue);
+        let key = (kind, namespace.unwrap_or_default(), name);
+        if waits {
+            queue.insert(key);
+        } else {
+            queue.remove(&key);
+        }
+        let length = queue.iter().filter(|(k, ..)| *k == kind).count();
+        self.metrics
+            .set(&QUEUED, &Owner::program(), &[kind], length as f64);
     }
 
     /// Notes which Secrets a probe uses.

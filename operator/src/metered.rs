@@ -1,9 +1,15 @@
 //! Reconciles, counted and timed, and what happens when one breaks.
 
 use crate::context::Context;
+use drmwatch_api::{DrmProbe, MonitoredTenant, RunnerPool};
 use drmwatch_metrics::{Owner, RECONCILE_DURATION, RECONCILE_ERRORS, RECONCILES, RECONCILES_IN_FLIGHT};
-use kube::runtime::controller::Action;
-use std::{sync::Arc, time::Duration};
+use futures::StreamExt;
+use kube::{
+    Api, Resource, ResourceExt,
+    runtime::{Controller, WatchStreamExt, controller::Action, reflector, watcher},
+};
+use serde::de::DeserializeOwned;
+use std::{fmt::Debug, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Why a reconcile broke: we broke, or the API server did. What users got wrong is a condition instead.
@@ -30,11 +36,51 @@ impl Error {
     }
 }
 
-/// Runs one reconcile of `kind`, counted and timed.
-pub async fn metered<F>(kind: &'static str, context: &Context, reconcile: F) -> Result<Action, Error>
+/// The kinds that are reconciled, as metrics name them.
+pub trait Reconciled:
+    Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static
+{
+    /// The kind.
+    const KIND: &'static str;
+}
+impl Reconciled for DrmProbe {
+    const KIND: &'static str = "DrmProbe";
+}
+impl Reconciled for MonitoredTenant {
+    const KIND: &'static str = "MonitoredTenant";
+}
+impl Reconciled for RunnerPool {
+    const KIND: &'static str = "RunnerPool";
+}
+
+/// A controller of every object of a kind, whose changes are noted as waiting.
+pub fn controller<K: Reconciled>(context: &Arc<Context>) -> Controller<K> {
+    let (reader, writer) = reflector::store();
+    let queue = context.clone();
+    // Shorter than the idle limit of common load balancers, behind which a watch would hang.
+    let changes = watcher(
+        Api::<K>::all(context.client.clone()),
+        watcher::Config::default().timeout(200),
+    )
+    .default_backoff()
+    .reflect(writer)
+    .applied_objects()
+    .inspect(move |change| {
+        if let Ok(object) = change {
+            queue.queue(K::KIND, object.namespace(), object.name_any(), true);
+        }
+    });
+    Controller::for_stream(changes, reader)
+}
+
+/// Runs one reconcile, counted and timed.
+pub async fn metered<K, F>(object: &K, context: &Context, reconcile: F) -> Result<Action, Error>
 where
+    K: Reconciled,
     F: Future<Output = Result<Action, Error>>,
 {
+    let kind = K::KIND;
+    context.queue(kind, object.namespace(), object.name_any(), false);
     let program = Owner::program();
     let started = Instant::now();
     context
@@ -65,6 +111,7 @@ where
 }
 
 /// Try again soon; the queue keeps one entry for each object.
-pub fn retry<K>(_object: Arc<K>, _error: &Error, _context: Arc<Context>) -> Action {
+pub fn retry<K: Reconciled>(object: Arc<K>, _error: &Error, context: Arc<Context>) -> Action {
+    context.queue(K::KIND, object.namespace(), object.name_any(), true);
     Action::requeue(Duration::from_secs(5))
 }

@@ -113,6 +113,8 @@ catalogue! {
     RECONCILE_DURATION = "drmwatch_operator_reconcile_duration_seconds", Kind::Histogram(SECONDS), Operator, false, ["kind"];
     /// Reconciles going on now.
     RECONCILES_IN_FLIGHT = "drmwatch_operator_reconciles_in_flight", Kind::Gauge, Operator, false, ["kind"];
+    /// Objects that wait for a reconcile: changed, or to be tried again after one that broke.
+    QUEUED = "drmwatch_operator_queued", Kind::Gauge, Operator, false, ["kind"];
     /// Writes to the API server, by kind of the object written. Stands still when nothing changes.
     WRITES = "drmwatch_operator_writes_total", Kind::Counter, Operator, false, ["kind"];
     /// 1 on the replica that holds the leader's Lease, 0 on the others.

@@ -9,6 +9,7 @@ sed "s|REPOSITORY|$repository|; s|TAG|$tag|" "$root/e2e/world.yaml" | k apply -f
 k -n $world_ns rollout status deployment/world --timeout=60s
 k -n $runners wait --for=condition=Ready runnerpool/default --timeout=90s
 k apply -f "$root/e2e/tenant.yaml"
+await 30 "the service's default probe" k -n $tenant_ns get drmprobe acme-news
 k -n $tenant_ns wait --for=condition=Healthy drmprobe/cinema drmprobe/acme-news monitoredtenant/acme --timeout=90s
 k get drmwatch -A
 # Two replicas, one leader.

@@ -6,7 +6,7 @@ use crate::{
     apply,
     conditions::{Wanted, merge},
     context::Context,
-    metered::{Error, metered, retry},
+    metered::{Error, controller, metered, retry},
 };
 use drmwatch_api::{RunnerPool, RunnerPoolStatus, condition};
 use drmwatch_plan::check_pool;
@@ -20,7 +20,6 @@ use k8s_openapi::api::{
 use kube::{
     Api, ResourceExt,
     runtime::{
-        Controller,
         controller::{Action, Config},
         watcher,
     },
@@ -33,7 +32,7 @@ pub async fn run(context: Arc<Context>) {
     let client = || context.client.clone();
     let watched = || watcher::Config::default().timeout(200);
     let owned = || watched().labels(objects::POOL_LABEL);
-    Controller::new(Api::<RunnerPool>::all(client()), watched())
+    controller::<RunnerPool>(&context)
         .owns(Api::<Deployment>::all(client()), owned())
         .owns(Api::<ServiceAccount>::all(client()), owned())
         .owns(Api::<Role>::all(client()), owned())
@@ -45,7 +44,7 @@ pub async fn run(context: Arc<Context>) {
                 .debounce(Duration::from_millis(200)),
         )
         .run(
-            |pool, context| async move { metered("RunnerPool", &context, reconcile(&pool, &context)).await },
+            |pool, context| async move { metered(&*pool, &context, reconcile(&pool, &context)).await },
             retry,
             context.clone(),
         )

@@ -10,7 +10,7 @@ mod verdict_map;
 use crate::{
     apply,
     context::{Context, MANAGER},
-    metered::{Error, metered, retry},
+    metered::{Error, controller, metered, retry},
 };
 use dereference::Found;
 use drmwatch_api::{DrmProbe, Execution, MonitoredTenant, PlanRef, RunnerPool};
@@ -25,7 +25,6 @@ use kube::{
     Api, ResourceExt,
     api::{PartialObjectMeta, Patch, PatchParams},
     runtime::{
-        Controller,
         controller::{Action, Config},
         reflector::{ObjectRef, Store},
         watcher,
@@ -42,7 +41,7 @@ const FINALIZER: &str = "drmwatch.io/plan";
 pub async fn run(context: Arc<Context>) {
     let client = || context.client.clone();
     let watched = || watcher::Config::default().timeout(200);
-    let controller = Controller::new(Api::<DrmProbe>::all(client()), watched());
+    let controller = controller::<DrmProbe>(&context);
     let store = controller.store();
     // Values are read only by the reconcile that needs them: the watch carries metadata alone. Plans are
     // Secrets too, but ours.
@@ -86,7 +85,7 @@ pub async fn run(context: Arc<Context>) {
                 .debounce(Duration::from_millis(100)),
         )
         .run(
-            |probe, context| async move { metered("DrmProbe", &context, reconcile(&probe, &context)).await },
+            |probe, context| async move { metered(&*probe, &context, reconcile(&probe, &context)).await },
             retry,
             context.clone(),
         )

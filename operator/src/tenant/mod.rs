@@ -4,7 +4,7 @@ use crate::{
     apply,
     conditions::{Wanted, merge},
     context::Context,
-    metered::{Error, metered, retry},
+    metered::{Error, controller, metered, retry},
 };
 use drmwatch_api::{DrmProbe, MonitoredTenant, MonitoredTenantStatus, condition, find_condition};
 use drmwatch_plan::{check_tenant, default_probes};
@@ -14,7 +14,6 @@ use kube::{
     Api, Resource, ResourceExt,
     api::ListParams,
     runtime::{
-        Controller,
         controller::{Action, Config},
         reflector::ObjectRef,
         watcher,
@@ -28,12 +27,20 @@ const SERVICE_LABEL: &str = "drmwatch.io/service";
 /// Reconciles tenants for as long as it is let.
 pub async fn run(context: Arc<Context>) {
     let watched = watcher::Config::default().timeout(200);
-    Controller::new(Api::<MonitoredTenant>::all(context.client.clone()), watched.clone())
+    controller::<MonitoredTenant>(&context)
         .watches(Api::<DrmProbe>::all(context.client.clone()), watched, |probe| {
             Some(ObjectRef::new(&probe.spec.tenant_ref.name).within(&probe.namespace()?))
         })
-        .with_config(Config::default().concurrency(4).debounce(Duration::from_millis(200)))
-        .run(|tenant, context| async move { metered("MonitoredTenant", &context, reconcile(&tenant, &context)).await }, retry, context)
+        .with_config(
+            Config::default()
+                .concurrency(4)
+                .debounce(Duration::from_millis(200)),
+        )
+        .run(
+            |tenant, context| async move { metered(&*tenant, &context, reconcile(&tenant, &context)).await },
+            retry,
+            context,
+        )
         .for_each(|_| std::future::ready(()))
         .await;
 }
@@ -71,8 +78,18 @@ async fn reconcile(tenant: &MonitoredTenant, context: &Context) -> Result<Action
         ),
         Some(problem) => Wanted::new(condition::READY, "False", "Invalid", problem.to_string()),
     };
-    let health = sum(tenant, &existing);
-    status(tenant, context, ready, health, &existing).await?;
+    let present: Vec<DrmProbe> = existing
+        .into_iter()
+        .filter(|p| p.metadata.deletion_timestamp.is_none())
+        .collect();
+    // What was just made is not in the list yet, and must not be left out of the sum: "all pass" would
+    // be said of a tenant whose probes are still to run.
+    let awaited = kept
+        .iter()
+        .filter(|name| !present.iter().any(|p| p.name_any() == **name))
+        .count();
+    let health = sum(tenant.spec.suspend, &present, awaited);
+    status(tenant, context, ready, health, &present, awaited).await?;
     Ok(Action::await_change())
 }
 
@@ -96,9 +113,9 @@ fn made_by(probe: &DrmProbe, tenant: &MonitoredTenant) -> bool {
 }
 
 /// Health of a tenant: that of its worst probe.
-fn sum(tenant: &MonitoredTenant, probes: &[DrmProbe]) -> Wanted {
+fn sum(suspended: bool, probes: &[DrmProbe], awaited: usize) -> Wanted {
     let kind = condition::HEALTHY;
-    if tenant.spec.suspend {
+    if suspended {
         return Wanted::new(kind, "Unknown", "Suspended", "spec.suspend is true");
     }
     let health =
@@ -122,7 +139,7 @@ fn sum(tenant: &MonitoredTenant, probes: &[DrmProbe]) -> Wanted {
         );
     }
     let passing = with("True").len();
-    if passing == probes.len() && passing > 0 {
+    if passing == probes.len() && passing > 0 && awaited == 0 {
         return Wanted::new(kind, "True", "AllPass", format!("all {passing} probes pass"));
     }
     match with("Unknown").first() {
@@ -132,7 +149,9 @@ fn sum(tenant: &MonitoredTenant, probes: &[DrmProbe]) -> Wanted {
             first.reason.clone(),
             format!("{name}: {}", first.message),
         ),
-        None if probes.is_empty() => Wanted::new(kind, "Unknown", "NoProbes", "the tenant has no probe"),
+        None if probes.is_empty() && awaited == 0 => {
+            Wanted::new(kind, "Unknown", "NoProbes", "the tenant has no probe")
+        }
         None => Wanted::new(kind, "Unknown", "AwaitingFirstRun", "no verdict yet"),
     }
 }
@@ -143,6 +162,7 @@ async fn status(
     ready: Wanted,
     health: Wanted,
     probes: &[DrmProbe],
+    awaited: usize,
 ) -> Result<(), Error> {
     let before = tenant.status.clone().unwrap_or_default();
     #[allow(clippy::disallowed_methods)] // The edge of the program.
@@ -163,7 +183,7 @@ async fn status(
     );
     let after = MonitoredTenantStatus {
         observed_generation: tenant.metadata.generation,
-        probes: Some(probes.len() as i32),
+        probes: Some((probes.len() + awaited) as i32),
         failing: Some(failing as i32),
         conditions,
     };
@@ -177,4 +197,55 @@ async fn status(
             .await;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn probe(name: &str, healthy: Option<(&str, &str)>) -> DrmProbe {
+        let conditions = healthy.map(|(status, reason)| {
+            json!([{ "type": "Healthy", "status": status, "reason": reason, "message": "m", "lastTransitionTime": "2026-11-23T00:00:00Z" }])
+        });
+        serde_json::from_value(json!({
+            "apiVersion": "drmwatch.io/v1alpha1", "kind": "DrmProbe", "metadata": { "name": name },
+            "spec": { "tenantRef": { "name": "t" }, "schedule": { "intervalSeconds": 60 }, "steps": [] },
+            "status": { "conditions": conditions.unwrap_or(json!([])) },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_tenant_is_as_healthy_as_its_worst_probe_and_not_before_all_have_run() {
+        let (pass, fail) = (Some(("True", "Pass")), Some(("False", "ManifestStale")));
+        let check = |probes: &[DrmProbe], awaited, expected: (&str, &str)| {
+            let wanted = sum(false, probes, awaited);
+            assert_eq!(
+                (wanted.status, wanted.reason.as_str()),
+                expected,
+                "{}",
+                wanted.message
+            );
+        };
+        check(&[], 0, ("Unknown", "NoProbes"));
+        check(&[], 1, ("Unknown", "AwaitingFirstRun"));
+        check(&[probe("a", pass)], 0, ("True", "AllPass"));
+        check(&[probe("a", pass)], 1, ("Unknown", "AwaitingFirstRun"));
+        check(
+            &[probe("a", pass), probe("b", None)],
+            0,
+            ("Unknown", "AwaitingFirstRun"),
+        );
+        check(
+            &[probe("a", pass), probe("b", fail)],
+            0,
+            ("False", "ManifestStale"),
+        );
+        check(
+            &[probe("a", pass), probe("b", Some(("Unknown", "LocalDns")))],
+            0,
+            ("Unknown", "LocalDns"),
+        );
+    }
 }
