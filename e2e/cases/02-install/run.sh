@@ -33,3 +33,6 @@ await 30 "drift is undone" undone
 # What people and pipelines may do follows from the built-in roles; a runner may touch no tenant's object.
 [ "$(k auth can-i patch drmprobes -n $tenant_ns --as=system:serviceaccount:$runners:drmwatch-runner-default || true)" = no ] || fail "a runner may write probes"
 [ "$(k auth can-i get secrets -n $tenant_ns --as=system:serviceaccount:$runners:drmwatch-runner-default || true)" = no ] || fail "a runner may read tenants' Secrets"
+# Nothing waits for a reconcile once all is done.
+idle() { scraped "$(leader)" '^drmwatch_operator_queued' | awk '$2 != 0 {exit 1}'; }
+await 30 "the operator's queue is empty" idle
