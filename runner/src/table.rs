@@ -41,7 +41,13 @@ impl Table {
             lines.push(self.line(row));
             if row.last.verdict != Verdict::Pass {
                 let step = row.last.step.as_deref().unwrap_or_default();
-                lines.push(format!("  └ {step}: {}", row.last.message));
+                let text = format!("  └ {step}: {}", row.last.message);
+                // A line that wraps would upset drawing in place.
+                lines.push(if self.terminal {
+                    text.chars().take(110).collect()
+                } else {
+                    text
+                });
             }
         }
         if self.terminal {

@@ -45,13 +45,13 @@ pub struct Mpd {
     pub suggested_delay: Option<f64>,
     /// `mediaPresentationDuration`, seconds.
     pub duration: Option<f64>,
-    /// Representations of the last period, in order.
+    /// Representations of every period, in order.
     pub representations: Vec<Representation>,
     /// Key ids of every ContentProtection, without doubles.
     pub kids: Vec<Kid>,
 }
 
-/// One representation of the last period.
+/// One representation of one period.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Representation {
     /// `id`.
@@ -118,11 +118,26 @@ pub struct Newest {
     pub end: f64,
     /// Its duration, seconds.
     pub duration: f64,
-    /// A number that grows with every segment, for telling progress.
+    /// Its end on the presentation timeline in milliseconds: grows with every segment, across periods too.
     pub position: u64,
 }
 
 impl Mpd {
+    /// The representations of the period that holds the live edge: the last that has begun. Later ones may
+    /// be announced beforehand, without a segment yet. Of an on-demand MPD, those of its last period.
+    pub fn current(&self, now: Timestamp) -> impl Iterator<Item = &Representation> {
+        let begun = |r: &&Representation| {
+            !self.dynamic || self.wall_clock(r.period_start).is_none_or(|start| start <= now)
+        };
+        let starts = self.representations.iter().filter(begun).map(|r| r.period_start);
+        let current = starts
+            .reduce(f64::max)
+            .or_else(|| self.representations.first().map(|r| r.period_start));
+        self.representations
+            .iter()
+            .filter(move |r| Some(r.period_start) == current)
+    }
+
     /// Wall-clock instant of a point on the presentation timeline.
     pub fn wall_clock(&self, seconds: f64) -> Option<Timestamp> {
         self.availability_start?
@@ -165,11 +180,12 @@ impl Representation {
                 .saturating_add(duration)
                 .saturating_sub(template.time_offset) as f64
                 / scale;
+            let end = self.period_start + end;
             return Some(Newest {
                 url: self.fill(&template.media, number, start),
-                end: self.period_start + end,
+                end,
                 duration: duration as f64 / scale,
-                position: start,
+                position: (end * 1000.0) as u64,
             });
         }
         let ticks = template.segment_duration?;
@@ -199,7 +215,7 @@ impl Representation {
             ),
             end: self.period_start + count * duration,
             duration,
-            position: index,
+            position: ((self.period_start + count * duration) * 1000.0) as u64,
         })
     }
 
@@ -297,25 +313,32 @@ pub fn parse(bytes: &[u8]) -> Result<Mpd, DashError> {
         representations: Vec::new(),
         kids: Vec::new(),
     };
-    // Of several periods the newest holds the live edge; each begins where it says or the last ended.
+    // A period begins where it says, or where the one before it ended.
     let (mut start, mut last) = (0.0, None);
     for period in root.all("Period") {
         start = seconds(period, "start")?.unwrap_or(start);
         let end = seconds(period, "duration")?.map(|d| start + d);
-        last = Some((period, start, end));
-        start = end.unwrap_or(start);
+        // A period that ends without saying so ends where the next one begins.
+        for before in mpd.representations.iter_mut().filter(|r| r.period_end.is_none()) {
+            before.period_end = Some(start);
+        }
         collect_kids(period, &mut mpd.kids)?;
+        let base: Vec<String> = base_url(&root).into_iter().chain(base_url(period)).collect();
+        for set in period.all("AdaptationSet") {
+            for representation in set.all("Representation") {
+                let mut found = read_representation(period, set, representation, &base)?;
+                (found.period_start, found.period_end) = (start, end);
+                mpd.representations.push(found);
+            }
+        }
+        last = Some(period);
+        start = end.unwrap_or(start);
     }
     mpd.kids.sort_unstable();
     mpd.kids.dedup();
-    let (period, start, end) = last.ok_or_else(|| broken(&root, "must have a Period"))?;
-    let base: Vec<String> = base_url(&root).into_iter().chain(base_url(period)).collect();
-    for set in period.all("AdaptationSet") {
-        for representation in set.all("Representation") {
-            let mut found = read_representation(period, set, representation, &base)?;
-            (found.period_start, found.period_end) = (start, end.or(mpd.duration));
-            mpd.representations.push(found);
-        }
+    let period = last.ok_or_else(|| broken(&root, "must have a Period"))?;
+    for open in mpd.representations.iter_mut().filter(|r| r.period_end.is_none()) {
+        open.period_end = mpd.duration;
     }
     match mpd.representations.is_empty() {
         true => Err(broken(period, "must have an AdaptationSet with a Representation")),
@@ -532,6 +555,36 @@ mod tests {
         let at = |text: &str| mpd.representations[0].newest(&mpd, text.parse().unwrap());
         assert_eq!(at("2026-11-23T12:00:10.5Z").unwrap().url, "5");
         assert_eq!(at("2026-11-23T12:00:01Z"), None);
+    }
+
+    #[test]
+    fn a_period_announced_for_later_does_not_hold_the_live_edge() {
+        let period = |id: &str, start: u64| {
+            format!(
+                r#"<Period id="{id}" start="PT{start}S"><AdaptationSet><SegmentTemplate timescale="1" media="{id}-$Time$"><SegmentTimeline><S t="0" d="2" r="4"/></SegmentTimeline></SegmentTemplate><Representation id="{id}" bandwidth="1"/></AdaptationSet></Period>"#
+            )
+        };
+        let (a, b) = (period("a", 0), period("b", 60));
+        let text =
+            format!(r#"<MPD type="dynamic" availabilityStartTime="2026-11-23T12:00:00Z">{a}{b}</MPD>"#);
+        let mpd = parse(text.as_bytes()).unwrap();
+        let ids = |now: &str| {
+            mpd.current(now.parse().unwrap())
+                .map(|r| r.id.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ids("2026-11-23T12:00:30Z"), ["a"]);
+        assert_eq!(ids("2026-11-23T12:01:30Z"), ["b"]);
+        let position = |n: usize| {
+            mpd.representations[n]
+                .newest(&mpd, Timestamp::UNIX_EPOCH)
+                .unwrap()
+                .position
+        };
+        assert!(
+            position(1) > position(0),
+            "a new period begins its own count and is no step back"
+        );
     }
 
     #[test]

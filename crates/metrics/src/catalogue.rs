@@ -57,8 +57,10 @@ macro_rules! catalogue {
 }
 
 catalogue! {
-    /// 1 if the last conclusive run passed, 0 if it failed. Absent after an inconclusive run: the service is then not known to be either.
+    /// 1 if the last conclusive run passed, 0 if it failed. Absent until a run was conclusive.
     PROBE_SUCCESS = "drmwatch_probe_success", Kind::Gauge, Runner, true, [];
+    /// 1 if the last run was inconclusive: the fault is then ours or the configuration's, and drmwatch_probe_success is what was known before.
+    PROBE_INCONCLUSIVE = "drmwatch_probe_inconclusive", Kind::Gauge, Runner, true, [];
     /// 1 with the step and the reason of the last run, while that run did not pass.
     PROBE_FAILURE_INFO = "drmwatch_probe_failure_info", Kind::Gauge, Runner, true, ["step", "reason"];
     /// Runs by outcome: pass, fail, inconclusive.

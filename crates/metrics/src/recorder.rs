@@ -17,16 +17,24 @@ pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
             u64::from(label == outcome.verdict.label()),
         );
     }
-    metrics.clear(&PROBE_FAILURE_INFO, owner);
     match outcome.verdict {
         Verdict::Pass => metrics.set(&PROBE_SUCCESS, owner, &[], 1.0),
         Verdict::Fail(_) => metrics.set(&PROBE_SUCCESS, owner, &[], 0.0),
-        Verdict::Inconclusive(_) => metrics.clear(&PROBE_SUCCESS, owner),
+        // What was known stays known: a runner that loses its own DNS during an outage must not resolve
+        // the tenant's alert.
+        Verdict::Inconclusive(_) => {}
     }
-    if let Some(reason) = outcome.verdict.reason() {
-        let labels = [outcome.step.as_deref().unwrap_or_default(), reason.as_str()];
+    let inconclusive = matches!(outcome.verdict, Verdict::Inconclusive(_));
+    metrics.set(&PROBE_INCONCLUSIVE, owner, &[], f64::from(u8::from(inconclusive)));
+    let step = outcome.step.as_deref().unwrap_or_default();
+    let labels = outcome.verdict.reason().map(|reason| [step, reason.as_str()]);
+    metrics.replace(
+        &PROBE_FAILURE_INFO,
+        owner,
+        labels.as_ref().map(|l| (l.as_slice(), 1.0)),
+    );
+    if let Some(labels) = labels {
         metrics.add(&PROBE_FAILURES, owner, &labels, 1);
-        metrics.set(&PROBE_FAILURE_INFO, owner, &labels, 1.0);
     }
     let bytes = outcome.steps.iter().flat_map(|s| &s.hops).map(|h| h.bytes).sum();
     metrics.add(&RESPONSE_BYTES, owner, &[], bytes);
@@ -50,5 +58,48 @@ pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
         if let Some(latency) = step.facts.license_latency_seconds {
             metrics.observe(&LICENSE_LATENCY, owner, &[name], latency);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use drmwatch_plan::{ProbeId, Reason};
+
+    #[test]
+    fn an_inconclusive_run_neither_raises_nor_resolves_anything() {
+        let metrics = Metrics::default();
+        let owner = Owner::probe(
+            &ProbeId {
+                namespace: "n".into(),
+                tenant: "t".into(),
+                probe: "p".into(),
+            },
+            "eu",
+        );
+        let run = |verdict| {
+            record_outcome(
+                &metrics,
+                &owner,
+                &Outcome::without_steps(verdict, "", Default::default()),
+            )
+        };
+        let seen = || {
+            let of = |metric| metrics.value(metric, &owner, &[]);
+            (of(&PROBE_SUCCESS), of(&PROBE_INCONCLUSIVE))
+        };
+        run(Verdict::Inconclusive(Reason::LocalDns));
+        assert_eq!(seen(), (None, Some(1.0)));
+        run(Verdict::Fail(Reason::Timeout));
+        assert_eq!(seen(), (Some(0.0), Some(0.0)));
+        run(Verdict::Inconclusive(Reason::LocalDns));
+        assert_eq!(seen(), (Some(0.0), Some(1.0)));
+        assert_eq!(metrics.value(&PROBE_FAILURE_INFO, &owner, &["", "Timeout"]), None);
+        assert_eq!(
+            metrics.value(&PROBE_FAILURE_INFO, &owner, &["", "LocalDns"]),
+            Some(1.0)
+        );
+        run(Verdict::Pass);
+        assert_eq!(seen(), (Some(1.0), Some(0.0)));
     }
 }

@@ -105,10 +105,20 @@ impl Metrics {
         });
     }
 
-    /// Removes every series of a metric that an owner has.
-    pub fn clear(&self, metric: &'static Metric, owner: &Owner) {
-        if let Some(series) = self.owners().get_mut(owner) {
+    /// Makes this the only series of a gauge that an owner has, or with `None` removes them all. In one
+    /// step: no scrape sees it gone in between.
+    pub fn replace(&self, metric: &'static Metric, owner: &Owner, only: Option<(&[&str], f64)>) {
+        debug_assert_eq!(metric.of_probe, !owner.0.is_empty(), "owner of {}", metric.name);
+        let mut owners = self.owners();
+        if let Some(series) = owners.get_mut(owner) {
             series.retain(|(name, _), _| *name != metric.name);
+        }
+        if let Some((labels, to)) = only {
+            let key = (metric.name, labels.iter().map(|l| l.to_string()).collect());
+            owners
+                .entry(owner.clone())
+                .or_default()
+                .insert(key, Value::Gauge(to));
         }
     }
 

@@ -185,21 +185,21 @@ async fn withdraw(probe: &DrmProbe, context: &Context, keep: Option<&PlanRef>) -
 /// Exports the probe as expected, or no longer.
 fn expected(probe: &DrmProbe, context: &Context, readiness: &Readiness) {
     let owner = Owner::probe(&id(probe), &context.options.region);
-    context.metrics.clear(&PROBE_INFO, &owner);
-    if let Readiness::Delivered {
+    let Readiness::Delivered {
         plan,
         suspended: false,
         ..
     } = readiness
-    {
-        let execution = format!("{:?}", plan.execution);
-        context.metrics.set(
-            &PROBE_INFO,
-            &owner,
-            &[&execution],
-            f64::from(plan.interval_seconds.unwrap_or_default()),
-        );
-    }
+    else {
+        return context.metrics.replace(&PROBE_INFO, &owner, None);
+    };
+    let (execution, interval) = (
+        format!("{:?}", plan.execution),
+        plan.interval_seconds.unwrap_or_default(),
+    );
+    context
+        .metrics
+        .replace(&PROBE_INFO, &owner, Some((&[&execution], f64::from(interval))));
 }
 
 fn id(probe: &DrmProbe) -> ProbeId {

@@ -23,14 +23,14 @@ pub(super) async fn check(
 ) -> Result<(), Failure> {
     let mut mpd = parse(&response)?;
     stream.live = mpd.dynamic;
-    stream.variants = mpd.representations.len() as u32;
     judge::liveness(mpd.dynamic, stream.spec.live)?;
     if mpd.dynamic {
         mpd = live_edge(stream, context, &response.url, mpd, state).await?;
     }
     stream.signalled.clone_from(&mpd.kids);
     let now = (context.clock)();
-    for (index, representation) in mpd.representations.iter().take(MAX_RENDITIONS).enumerate() {
+    stream.variants = mpd.current(now).count() as u32;
+    for (index, representation) in mpd.current(now).take(MAX_RENDITIONS).enumerate() {
         if representation.content_type == "text" || representation.content_type == "image" {
             continue;
         }
@@ -46,9 +46,9 @@ pub(super) async fn check(
         match (representation.newest(&mpd, now), &representation.segments) {
             (Some(newest), _) => {
                 let url = resolve(&base, &newest.url, representation.line)?;
-                stream.segment(context, &url, None, init.as_ref()).await?;
+                stream.segment(context, &url, None, init.as_ref(), false).await?;
             }
-            (None, dash::Segments::Single) => stream.segment(context, &base, None, None).await?,
+            (None, dash::Segments::Single) => stream.segment(context, &base, None, None, false).await?,
             (None, _) => {
                 let message = format!("representation {index} of the MPD has no segment yet");
                 return Err(Failure::fail(Reason::NoSegments, message));
@@ -91,7 +91,7 @@ async fn live_edge(
     loop {
         let now = (context.clock)();
         let mut again: Option<Duration> = None;
-        for (index, representation) in mpd.representations.iter().take(MAX_RENDITIONS).enumerate() {
+        for (index, representation) in mpd.current(now).take(MAX_RENDITIONS).enumerate() {
             let Some(newest) = representation.newest(&mpd, now) else {
                 continue;
             };

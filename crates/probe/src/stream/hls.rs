@@ -90,8 +90,10 @@ async fn rendition(
             stream.signalled.push(kid);
         }
     }
+    // With AES-128 the whole resource is ciphertext (RFC 8216 section 5.2): nothing inside can be judged.
+    let opaque = newest.keys.iter().any(|k| k.method == "AES-128");
     let init = match &newest.map {
-        Some(map) => {
+        Some(map) if !opaque => {
             let url = resolve(url, &map.uri, newest.line)?;
             if !inits.contains_key(&url) {
                 let init = stream.init(context, &url, map.byte_range).await?;
@@ -99,10 +101,12 @@ async fn rendition(
             }
             inits.get(&url)
         }
-        None => None,
+        _ => None,
     };
     let segment = resolve(url, &newest.uri, newest.line)?;
-    stream.segment(context, &segment, newest.byte_range, init).await
+    stream
+        .segment(context, &segment, newest.byte_range, init, opaque)
+        .await
 }
 
 /// Judges the live edge; gives the playlist that was looked at last.

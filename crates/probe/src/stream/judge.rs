@@ -78,8 +78,9 @@ pub(super) fn remember(look: &Look, before: Option<&RenditionState>) -> Renditio
     }
 }
 
-/// Whether the bytes of a segment are one.
-pub(super) fn segment(bytes: &[u8], host: &str, has_init: bool) -> Result<(), Failure> {
+/// Whether the bytes of a segment are one. Of an `opaque` one, which is ciphertext as a whole, only that
+/// there is something and that it is not a page of text.
+pub(super) fn segment(bytes: &[u8], host: &str, has_init: bool, opaque: bool) -> Result<(), Failure> {
     let invalid = |what: &str| {
         Err(Failure::fail(
             Reason::SegmentInvalid,
@@ -88,6 +89,8 @@ pub(super) fn segment(bytes: &[u8], host: &str, has_init: bool) -> Result<(), Fa
     };
     match SegmentKind::of(bytes) {
         _ if bytes.is_empty() => invalid("is empty"),
+        _ if opaque && bytes.is_ascii() => invalid("is text, where AES-128 ciphertext must be"),
+        _ if opaque => Ok(()),
         None => invalid("is no media: neither MP4, TS, packed audio nor WebVTT"),
         Some(SegmentKind::Fmp4) | Some(SegmentKind::WebVtt) => Ok(()),
         Some(_) if has_init => invalid("is not MP4 although the manifest gives an init segment"),
@@ -211,6 +214,22 @@ mod tests {
     #[test]
     fn a_newest_segment_below_the_remembered_one_is_a_regression() {
         assert_eq!(check(9, Some(1), Some((10, 60))), Edge::Regressed);
+    }
+
+    #[test]
+    fn ciphertext_is_not_judged_as_media_and_text_is_not_taken_for_it() {
+        let judge =
+            |bytes: &[u8], opaque| segment(bytes, "h", false, opaque).map_err(|f| f.verdict.to_string());
+        assert_eq!(judge(&[0x9c, 0xff, 0x01, 0x80].repeat(64), true), Ok(()));
+        assert_eq!(
+            judge(&[0x9c, 0xff, 0x01, 0x80].repeat(64), false),
+            Err("Fail(SegmentInvalid)".into())
+        );
+        assert_eq!(
+            judge(b"<html>error</html>", true),
+            Err("Fail(SegmentInvalid)".into())
+        );
+        assert_eq!(judge(b"", true), Err("Fail(SegmentInvalid)".into()));
     }
 
     #[test]

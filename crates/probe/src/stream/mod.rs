@@ -192,6 +192,7 @@ impl Stream<'_> {
         url: &Url,
         range: Option<(u64, u64)>,
         init: Option<&bmff::Init>,
+        opaque: bool,
     ) -> Result<(), Failure> {
         let track = init.and_then(|i| i.tracks.iter().find(|t| drmwatch_drm::canary::verifiable(t)));
         let canary = track.filter(|_| self.want_canary && self.canary.is_none());
@@ -225,7 +226,7 @@ impl Stream<'_> {
             ));
         }
         let bytes = slice(&response, range);
-        judge::segment(bytes, response.host(), init.is_some())?;
+        judge::segment(bytes, response.host(), init.is_some(), opaque)?;
         if SegmentKind::of(bytes) == Some(SegmentKind::Fmp4)
             && let Some(track) = init.and_then(|i| i.tracks.first())
             && bytes.len() < SEGMENT_HEAD
