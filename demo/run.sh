@@ -28,7 +28,9 @@ await() { # what, value, probe, limit
     sleep 0.2
   done
 }
-say() { printf '\n\n>>> %s\n\n' "$*"; }
+# The table redraws itself in place, at most eleven lines up from the cursor: on a terminal the text gets
+# that much room below it, and the table as it was stays above.
+say() { printf '\n>>> %s\n\n' "$*"; [ ! -t 1 ] || printf '\n%.0s' {1..11}; }
 
 await "every probe passes" 1.0 acme-cinema 30
 await "every probe passes" 1.0 acme-news-hls 30
