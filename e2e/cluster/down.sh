@@ -12,7 +12,13 @@ stop() { # name: terminate, wait, insist
   kill -9 "$pid" 2>/dev/null
 }
 stop kubelet
+pods=() # network namespaces of pods that are still there, by what containerd knows of its sandboxes
 if [ -S "$dir/containerd.sock" ]; then
+  for container in $(ctr -a "$dir/containerd.sock" -n k8s.io containers list -q 2>/dev/null); do
+    for path in $(ctr -a "$dir/containerd.sock" -n k8s.io containers info "$container" 2>/dev/null | grep -o '/netns/cni-[0-9a-f-]*' | sort -u); do
+      pods+=("${path##*/}")
+    done
+  done
   for task in $(ctr -a "$dir/containerd.sock" -n k8s.io tasks list -q 2>/dev/null); do
     ctr -a "$dir/containerd.sock" -n k8s.io tasks kill -s SIGKILL "$task" 2>/dev/null
     ctr -a "$dir/containerd.sock" -n k8s.io tasks delete "$task" >/dev/null 2>&1
@@ -24,4 +30,5 @@ for pid in "$dir"/pid/*; do [ -e "$pid" ] && stop "$(basename "$pid")"; done
 for pid in $(pgrep -f "containerd-shim.*$dir/containerd.sock"); do kill -9 "$pid" 2>/dev/null; done
 grep -o "$dir[^ ]*" /proc/mounts | sort -r | while read -r mount; do umount -l "$mount" 2>/dev/null; done
 [ -n "$ns" ] && ip netns delete "$ns" 2>/dev/null
+for pod in "${pods[@]}"; do ip netns delete "$pod" 2>/dev/null; done
 rm -rf "$dir"
