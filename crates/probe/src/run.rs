@@ -42,7 +42,7 @@ pub(crate) struct Context<'a, 'b> {
     pub regexes: &'a BTreeMap<(String, String), regex::Regex>,
 }
 
-/// What a step found: the variables of its expressions, and how it was refused if it was.
+/// What a step found: the variables of its expressions.
 pub(crate) struct Found {
     pub variables: serde_json::Value,
 }

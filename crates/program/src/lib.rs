@@ -4,6 +4,7 @@ mod serve;
 
 pub use serve::{Ready, serve};
 
+use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -16,6 +17,12 @@ pub fn init(json: bool) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     if json { logs.json().init() } else { logs.init() }
+}
+
+/// The wall clock, read at the edge of a program; what is inside takes the time as an argument.
+#[allow(clippy::disallowed_methods)]
+pub fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 /// Completes when the process is asked to stop, by SIGTERM or Ctrl-C.

@@ -91,8 +91,7 @@ async fn reconcile(pool: &RunnerPool, context: &Context) -> Result<Action, Error
         ),
     };
     let before = pool.status.clone().unwrap_or_default();
-    #[allow(clippy::disallowed_methods)] // The edge of the program.
-    let now = jiff::Timestamp::now();
+    let now = drmwatch_program::now();
     let (conditions, transitions) = merge(&before.conditions, &[ready], pool.metadata.generation, now);
     let after = RunnerPoolStatus {
         observed_generation: pool.metadata.generation,

@@ -167,8 +167,7 @@ pub async fn write(probe: &DrmProbe, context: &Context, readiness: &Readiness) -
     let ready = readiness.condition();
     let verdict = context.last_verdict(&probe.uid().unwrap_or_default());
     let health = health(readiness, verdict, &before);
-    #[allow(clippy::disallowed_methods)] // The edge of the program.
-    let now = jiff::Timestamp::now();
+    let now = drmwatch_program::now();
     let (conditions, transitions) = merge(
         &before.conditions,
         &[ready, health],

@@ -165,8 +165,7 @@ async fn status(
     awaited: usize,
 ) -> Result<(), Error> {
     let before = tenant.status.clone().unwrap_or_default();
-    #[allow(clippy::disallowed_methods)] // The edge of the program.
-    let now = jiff::Timestamp::now();
+    let now = drmwatch_program::now();
     let failing = probes
         .iter()
         .filter(|p| {

@@ -69,8 +69,7 @@ impl Keeper {
             .api
             .list(&ListParams::default().labels(&format!("{POOL_LABEL}={}", self.pool.name)))
             .await?;
-        #[allow(clippy::disallowed_methods)] // A look at the wall clock, to tell a Lease of long ago.
-        let now = Timestamp::now();
+        let now = drmwatch_program::now();
         let live = self.live(&leases.items, now);
         let holders: BTreeMap<u32, &Lease> = leases
             .items
@@ -138,8 +137,7 @@ impl Keeper {
     }
 
     fn spec(&self) -> LeaseSpec {
-        #[allow(clippy::disallowed_methods)] // A Lease carries the wall clock.
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(drmwatch_program::now());
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: Some(EXPIRY.as_secs() as i32),
