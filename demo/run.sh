@@ -19,7 +19,7 @@ runner=$!
 pids+=("$runner")
 
 # The value of drmwatch_probe_success of a probe, or nothing.
-success() { curl -fs "$metrics" | sed -n "s/^drmwatch_probe_success{.*probe=\"$1\".*} //p" | head -1; }
+success() { curl -fs "$metrics" | sed -n "s/^drmwatch_probe_success{.*probe=\"$1\".*} //p" | sed -n 1p; }
 await() { # what, value, probe, limit
   local deadline=$((SECONDS + $4))
   until [ "$(success "$3" || true)" = "$2" ]; do
@@ -38,7 +38,7 @@ say "All pass. Now the origin freezes: the live edge stands still (curl -X PUT $
 curl -fs -X PUT "$world/admin/faults/freeze" >/dev/null
 await "the frozen edge" 0.0 acme-news-hls 60
 await "the frozen edge" 0.0 acme-news-dash 60
-curl -fs "$metrics" | grep -q 'drmwatch_probe_failure_info{.*probe="acme-news-hls".*reason="ManifestStale"' ||
+curl -fs "$metrics" | grep 'drmwatch_probe_failure_info{.*probe="acme-news-hls".*reason="ManifestStale"' | cat >/dev/null ||
   { echo "the break was seen under another name than ManifestStale" >&2; exit 1; }
 say "Seen, as ManifestStale. Now it heals."
 curl -fs -X DELETE "$world/admin/faults/freeze" >/dev/null

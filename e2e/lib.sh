@@ -2,7 +2,8 @@
 #
 # With E2E_CONTEXT=current the cases run against the current kubeconfig instead of a cluster of their
 # own; then the images must be where that cluster finds them (E2E_IMAGE_REPOSITORY, E2E_IMAGE_TAG).
-set -euo pipefail
+set -Eeuo pipefail
+trap 'echo "FAIL at ${BASH_SOURCE[0]##*/cases/}:$LINENO: $BASH_COMMAND" >&2' ERR
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 system=drmwatch-system runners=drmwatch-runners tenant_ns=acme world_ns=world
 repository=${E2E_IMAGE_REPOSITORY:-localhost} tag=${E2E_IMAGE_TAG:-0.1.0}
@@ -18,6 +19,10 @@ helm() {
   if [ "${E2E_CONTEXT:-}" = current ]; then command helm "$@"
   else inside env KUBECONFIG="$CLUSTER/admin.kubeconfig" HOME="$CLUSTER" "$BIN/helm" "$@"; fi
 }
+# has PATTERN...: does standard input hold a match? Reads to the end, where `grep -q` (and grep onto
+# /dev/null) stops at the first match, and under pipefail fails the writer before it by SIGPIPE.
+has() { local found; found=$(grep "$@"); }
+first() { sed -n 1p; }
 fail() { echo "FAIL: $*" >&2; return 1; }
 # await LIMIT WHAT COMMAND...: until the command succeeds; on time-out it says what was awaited.
 await() {
@@ -38,7 +43,7 @@ world() { # METHOD PATH: to the world's switches
   inside curl -fsS -X "$1" "http://$(k -n $world_ns get service world -o jsonpath='{.spec.clusterIP}'):8080$2"
 }
 # scrape POD-IP:PORT PATTERN
-scraped() { inside curl -fsS "http://$1/metrics" | grep -E "$2"; }
+scraped() { local text; text=$(inside curl -fsS "http://$1/metrics") && grep -E "$2" <<<"$text"; }
 leader() {
   local ip
   for ip in $(k -n $system get pods -l app.kubernetes.io/name=drmwatch-operator -o jsonpath='{.items[*].status.podIP}'); do

@@ -28,7 +28,8 @@ for case in "$here"/cases/*/; do
     [ -z "${E2E_VERBOSE:-}" ] || sed 's/^/     /' "$log"
   else
     failed=$((failed + 1))
-    echo "FAIL $name ($((SECONDS - started)) s)"
+    # The cause first: who reads only the beginning of this has it.
+    echo "FAIL $name ($((SECONDS - started)) s): $(grep '^FAIL' "$log" || tail -3 "$log")"
     sed 's/^/     /' "$log" | tail -60
     bash "$here/diagnose.sh" 2>&1 | sed 's/^/     /'
     # What follows builds on what went before.

@@ -24,8 +24,8 @@ await 60 "no write in steady state" steady
 plans=$(k -n $runners get secrets -l drmwatch.io/probe-uid -o json | jq -r '.items[].data["plan.json"] | @base64d')
 grep -q '"credentials"' <<<"$plans" || fail "no plans found"
 ! grep -q demo-api-key <<<"$plans" || fail "a plan holds a secret value"
-! k get drmwatch,events,configmaps -A -o yaml | grep -q "Bearer demo-api-key" || fail "a secret value in an object"
-! k -n $runners logs -l app.kubernetes.io/name=drmwatch-runner --tail=-1 | grep -q demo-api-key || fail "a secret value in a log"
+! k get drmwatch,events,configmaps -A -o yaml | has "Bearer demo-api-key" || fail "a secret value in an object"
+! k -n $runners logs -l app.kubernetes.io/name=drmwatch-runner --tail=-1 | has demo-api-key || fail "a secret value in a log"
 # Drift of what the operator made is undone.
 k -n $runners scale deployment drmwatch-runner-default --replicas=5
 undone() { [ "$(k -n $runners get deployment drmwatch-runner-default -o jsonpath='{.spec.replicas}')" = 2 ]; }

@@ -55,7 +55,8 @@ await 30 "the tenant's condition names it too" condition_is monitoredtenant acme
 messages() { world GET /slack | jq -e --arg t "$1" '[.[] | .attachments[0] | select((.title | startswith($t)) and (.text | test("acme/acme-news fails in e2e: ManifestStale at step stream")))] | length > 0'; }
 await 60 "a message that names tenant, probe, region, reason and step" messages FIRING
 world GET /slack | jq -c '.[-1].attachments[0] | {title, text}'
-k -n $tenant_ns get events --field-selector reason=ManifestStale -o name | grep -q . || fail "no Event of the transition"
+event() { k -n $tenant_ns get events --field-selector reason=ManifestStale -o name | has .; }
+await 10 "an Event of the transition" event
 world DELETE /admin/faults/freeze
 k -n $tenant_ns wait --for=condition=Healthy drmprobe/acme-news drmprobe/cinema monitoredtenant/acme --timeout=60s
 resolved() { world GET /slack | jq -e '[.[] | .attachments[0].title | select(startswith("RESOLVED ProbeDown"))] | length > 0'; }

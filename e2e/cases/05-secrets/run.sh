@@ -20,7 +20,7 @@ YAML
 message() { k -n $tenant_ns get drmprobe "$1" -o jsonpath='{.status.conditions[?(@.type=="Ready")].message}'; }
 probe orphan nobody later
 await 20 "a dangling tenantRef" condition_is drmprobe orphan Ready "False TenantNotFound"
-message orphan | grep -q nobody || fail "the tenant is not named"
+message orphan | has nobody || fail "the tenant is not named"
 k apply -f - <<YAML
 apiVersion: drmwatch.io/v1alpha1
 kind: MonitoredTenant
@@ -28,10 +28,10 @@ metadata: {name: nobody, namespace: $tenant_ns}
 spec: {displayName: Appears later}
 YAML
 await 20 "a missing Secret" condition_is drmprobe orphan Ready "False SecretNotFound"
-message orphan | grep -q 'Secret later' || fail "the Secret is not named"
+message orphan | has 'Secret later' || fail "the Secret is not named"
 k -n $tenant_ns create secret generic later --from-literal=other=x
 await 20 "a missing key" condition_is drmprobe orphan Ready "False SecretKeyNotFound"
-message orphan | grep -q api-key || fail "the key is not named"
+message orphan | has api-key || fail "the key is not named"
 k -n $tenant_ns patch secret later --type=merge -p '{"stringData":{"api-key":"wrong-api-key"}}'
 await 20 "healed by itself" condition_is drmprobe orphan Ready "True PlanDelivered"
 await 30 "the wrong key is refused" condition_is drmprobe orphan Healthy "False AccessDenied"

@@ -10,10 +10,10 @@ fresh() { [ "$(printf '%.0f' "$(runs "$1")")" -gt "$2" ]; }
 holders() { k -n $runners get leases -l drmwatch.io/lease=shard -o jsonpath='{range .items[*]}{.spec.holderIdentity}{"\n"}{end}' | sort -u; }
 two() { [ "$(holders | grep -c .)" = 2 ]; }
 await 60 "both runners hold shards" two
-victim=$(holders | head -1)
+victim=$(holders | first)
 now=$(date +%s)
 k -n $runners delete pod "$victim" --grace-period=0 --force
-taken() { ! holders | grep -q "$victim"; }
+taken() { ! holders | has "$victim"; }
 await 60 "the dead runner's shards are taken over" taken
 for probe in cinema acme-news; do await 30 "$probe runs on" fresh $probe $((now + 12)); done
 old=$(leader)
@@ -30,8 +30,8 @@ await 30 "resumed" condition_is drmprobe cinema Healthy "True Pass"
 await 60 "two runners again" two
 ips=$(k -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o jsonpath='{.items[*].status.podIP}')
 last() { for ip in $ips; do scraped "$ip:9464" '^drmwatch_probe_last_run_timestamp_seconds\{.*probe="acme-news"' || true; done | sed 's/.* //' | sort -g | tail -1; }
-kill -STOP "$(pgrep -f "kube-apiserver --etcd-servers" | head -1)"
-trap 'kill -CONT "$(pgrep -f "kube-apiserver --etcd-servers" | head -1)"' EXIT
+kill -STOP "$(pgrep -f "kube-apiserver --etcd-servers" | first)"
+trap 'kill -CONT "$(pgrep -f "kube-apiserver --etcd-servers" | first)"' EXIT
 away=$(date +%s)
 running() { [ "$(printf '%.0f' "$(last)")" -gt $((away + 15)) ]; }
 await 40 "probes run while the API server is away" running
