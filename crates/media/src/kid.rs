@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// A key id (ISO/IEC 23001-7 section 4): 16 bytes, in network order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Kid(pub [u8; 16]);
 
 /// Not a key id.

@@ -6,10 +6,18 @@
 
 pub mod bmff;
 pub mod dash;
+pub mod hds;
 pub mod hls;
 mod kid;
+mod problem;
+pub mod scte35;
 mod segment;
+pub mod signal;
+pub mod smooth;
+pub mod text;
+pub mod ts;
 mod xml;
 
 pub use kid::{Kid, KidError};
+pub use problem::{MAX_PROBLEMS, Place, Problem};
 pub use segment::SegmentKind;
