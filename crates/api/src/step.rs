@@ -207,6 +207,11 @@ pub enum StreamFormat {
     Hls,
     /// MPEG-DASH (ISO/IEC 23009-1).
     Dash,
+    /// Smooth Streaming ([MS-SSTR]).
+    #[serde(rename = "Smooth")]
+    Smooth,
+    /// HTTP Dynamic Streaming (f4m).
+    Hds,
 }
 
 /// Manifest, playlists, init segment and newest segment of a stream.
@@ -229,9 +234,9 @@ pub struct StreamStep {
     /// that ends is not a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<bool>,
-    /// Age of the newest segment's end beyond which a live stream is stale. Defaults to three target
-    /// durations (HLS) or the longer of three segments and suggestedPresentationDelay (DASH), plus the
-    /// longest segment.
+    /// Age of the newest segment's end beyond which a live stream that was seen not to move is stale. Defaults
+    /// to three target durations (HLS) or the longer of three segments and suggestedPresentationDelay (DASH),
+    /// plus the longest segment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3600))]
     pub max_live_edge_age_seconds: Option<i32>,
@@ -242,6 +247,172 @@ pub struct StreamStep {
         inner(length(min = 32, max = 36), regex(pattern = r"^[0-9a-fA-F-]{32,36}$"))
     )]
     pub kids: Vec<String>,
+    /// Which checks are made, and which of them fail the run (docs/checks.md).
+    #[serde(default, skip_serializing_if = "StreamChecks::is_default")]
+    pub checks: StreamChecks,
+    /// What the stream must be, beyond being right.
+    #[serde(default, skip_serializing_if = "ExpectedStream::is_default")]
+    pub expected: ExpectedStream,
+    /// How many segments are downloaded whole in each run, to measure throughput. Of the others the first
+    /// 16 KiB are enough. Defaults to `Rotating`: one, of another rendition each time.
+    #[serde(default, skip_serializing_if = "FullSegments::is_default")]
+    pub full_segments: FullSegments,
+}
+
+/// How many segments are downloaded whole.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
+pub enum FullSegments {
+    /// None.
+    None,
+    /// One, of another rendition in each run.
+    #[default]
+    Rotating,
+    /// The newest of every rendition.
+    All,
+}
+
+impl FullSegments {
+    fn is_default(&self) -> bool {
+        *self == FullSegments::default()
+    }
+}
+
+/// How much a failed check matters.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
+pub enum CheckSeverity {
+    /// Viewers can't play, or content leaks.
+    #[default]
+    Page,
+    /// Some viewers notice, or soon will.
+    Ticket,
+    /// A best practice is broken.
+    Warning,
+}
+
+/// A group of checks.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[allow(missing_docs)]
+pub enum CheckGroup {
+    Manifest,
+    LiveEdge,
+    Segment,
+    Drm,
+    Delivery,
+    Ladder,
+    Renditions,
+    Ads,
+}
+
+/// Which checks are made, and which of them fail the run. The ids are in docs/checks.md.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Default, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StreamChecks {
+    /// A failed check of this severity or above fails the run; lesser ones are in the result and the
+    /// metrics only. Defaults to Page.
+    #[serde(default)]
+    pub fail_on: CheckSeverity,
+    /// Checks below this severity are not made. Defaults to Warning: all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least: Option<CheckSeverity>,
+    /// Groups that are not made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub disabled_groups: Vec<CheckGroup>,
+    /// Ids of checks that are not made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 87),
+        inner(length(min = 3, max = 3), regex(pattern = r"^[MLSDCARX][0-9]{2}$"))
+    )]
+    pub disabled: Vec<String>,
+    /// Thresholds other than the default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 87))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["check".into()]))]
+    pub thresholds: Vec<Threshold>,
+}
+
+impl StreamChecks {
+    fn is_default(&self) -> bool {
+        *self == StreamChecks::default()
+    }
+}
+
+/// The threshold of one check.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Threshold {
+    /// Id of the check.
+    #[schemars(length(min = 3, max = 3), regex(pattern = r"^[MLSDCARX][0-9]{2}$"))]
+    pub check: String,
+    /// A decimal number in the unit that docs/checks.md gives.
+    #[schemars(length(min = 1, max = 12), regex(pattern = r"^[0-9]+(\.[0-9]+)?$"))]
+    pub value: String,
+}
+
+/// Whether content must be protected.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
+pub enum EncryptionPolicy {
+    /// Either is right.
+    #[default]
+    Any,
+    /// Every audio and video rendition must be protected.
+    Required,
+    /// None may be.
+    Forbidden,
+}
+
+/// A DRM system that a stream can signal.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[allow(missing_docs)]
+pub enum SignalledSystem {
+    Widevine,
+    PlayReady,
+    FairPlay,
+    ClearKey,
+}
+
+/// What a stream must be, beyond being right.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExpectedStream {
+    /// Whether content must be protected. Defaults to Any.
+    #[serde(default)]
+    pub encryption: EncryptionPolicy,
+    /// DRM systems that every audio and video rendition must signal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub drm_systems: Vec<SignalledSystem>,
+    /// Least number of video rungs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    pub min_rungs: Option<i32>,
+    /// Declared bit rates of rungs that must be there, kilobits per second, within a tenth.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(range(min = 1, max = 1_000_000)))]
+    pub bitrates_kbps: Vec<i32>,
+    /// Languages of audio that must be there (RFC 5646).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 2, max = 35)))]
+    pub audio_languages: Vec<String>,
+    /// Languages of subtitles that must be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 2, max = 35)))]
+    pub subtitle_languages: Vec<String>,
+    /// Audio and video, and SD and HD, must have keys of their own. Defaults to false.
+    #[serde(default)]
+    pub key_per_quality: bool,
+    /// Name of an earlier stream step that shows the same asset in another format: its key ids must be the
+    /// same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    pub same_kids_as: Option<String>,
+}
+
+impl ExpectedStream {
+    fn is_default(&self) -> bool {
+        *self == ExpectedStream::default()
+    }
 }
 
 /// DRM system of a licence request.

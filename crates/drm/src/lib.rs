@@ -3,5 +3,6 @@
 //! No function here unwraps a content key. ClearKey is the exception by its nature: its keys are public
 //! canaries, and [`canary`] opens samples with them to prove that key and content belong together.
 
+pub mod aes128;
 pub mod canary;
 pub mod clearkey;

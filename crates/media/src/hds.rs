@@ -89,7 +89,11 @@ pub fn parse(bytes: &[u8]) -> Result<Manifest, HdsError> {
         return Err(HdsError::Root(root.name().chars().take(64).collect()));
     }
     let mut problems = Problems::default();
-    let text = |name: &str| root.first(name).map(|e| e.text().to_owned()).filter(|t| !t.is_empty());
+    let text = |name: &str| {
+        root.first(name)
+            .map(|e| e.text().to_owned())
+            .filter(|t| !t.is_empty())
+    };
     let kind = text("streamType").unwrap_or_default();
     let mut manifest = Manifest {
         live: matches!(kind.as_str(), "live" | "liveOrRecorded"),
@@ -104,9 +108,18 @@ pub fn parse(bytes: &[u8]) -> Result<Manifest, HdsError> {
             true => None,
             false => STANDARD.decode(&content).ok(),
         };
-        let info = BootstrapInfo { id: owned("id"), url: owned("url"), inline, line: element.line() };
+        let info = BootstrapInfo {
+            id: owned("id"),
+            url: owned("url"),
+            inline,
+            line: element.line(),
+        };
         if info.url.is_none() && info.inline.is_none() {
-            problems.line(element.line(), "bootstrapInfo", "must have a url, or the box in Base64");
+            problems.line(
+                element.line(),
+                "bootstrapInfo",
+                "must have a url, or the box in Base64",
+            );
         }
         manifest.bootstraps.push(info);
     }
@@ -115,14 +128,22 @@ pub fn parse(bytes: &[u8]) -> Result<Manifest, HdsError> {
             let text = element.attribute(name)?;
             let found = text.parse().ok();
             if found.is_none() {
-                problems.line(element.line(), "media", format!("must have a whole number in {name}"));
+                problems.line(
+                    element.line(),
+                    "media",
+                    format!("must have a whole number in {name}"),
+                );
             }
             found
         };
         let media = Media {
             bitrate: whole("bitrate"),
             size: whole("width").zip(whole("height")),
-            url: element.attribute("url").or(element.attribute("href")).unwrap_or_default().to_owned(),
+            url: element
+                .attribute("url")
+                .or(element.attribute("href"))
+                .unwrap_or_default()
+                .to_owned(),
             bootstrap: element.attribute("bootstrapInfoId").map(str::to_owned),
             line: element.line(),
         };
@@ -130,7 +151,11 @@ pub fn parse(bytes: &[u8]) -> Result<Manifest, HdsError> {
             problems.line(element.line(), "media", "must have a url");
         }
         if manifest.bootstrap_of(&media).is_none() && !media.url.ends_with(".f4m") {
-            problems.line(element.line(), "media", "must refer to a bootstrapInfo that is there");
+            problems.line(
+                element.line(),
+                "media",
+                "must refer to a bootstrapInfo that is there",
+            );
         }
         manifest.media.push(media);
     }
@@ -183,7 +208,10 @@ impl Bootstrap {
         }
         let mut fields = Fields::new(abst);
         fields.full()?;
-        let mut bootstrap = Bootstrap { version: fields.u32()?, ..Bootstrap::default() };
+        let mut bootstrap = Bootstrap {
+            version: fields.u32()?,
+            ..Bootstrap::default()
+        };
         bootstrap.live = fields.uint(1)? & 0x20 != 0;
         bootstrap.timescale = fields.u32()?;
         bootstrap.current_time = fields.uint(8)?;
@@ -211,8 +239,17 @@ impl Bootstrap {
             skip_texts(&mut fields)?;
             for _ in 0..fields.u32()?.min(400_000) {
                 let (first, time, duration) = (fields.u32()?, fields.uint(8)?, fields.u32()?);
-                let discontinuity = if duration == 0 { Some(fields.uint(1)? as u8) } else { None };
-                bootstrap.fragment_runs.push(FragmentRun { first, time, duration, discontinuity });
+                let discontinuity = if duration == 0 {
+                    Some(fields.uint(1)? as u8)
+                } else {
+                    None
+                };
+                bootstrap.fragment_runs.push(FragmentRun {
+                    first,
+                    time,
+                    duration,
+                    discontinuity,
+                });
             }
         }
         Ok(bootstrap)
@@ -220,14 +257,19 @@ impl Bootstrap {
 
     /// Whether the presentation has ended.
     pub fn ended(&self) -> bool {
-        self.fragment_runs.last().is_some_and(|run| run.discontinuity == Some(0))
+        self.fragment_runs
+            .last()
+            .is_some_and(|run| run.discontinuity == Some(0))
     }
 
     /// Number, start and duration (ticks of the fragment runs) of the newest fragment.
     pub fn newest(&self) -> Option<(u32, u64, u32)> {
         let run = self.fragment_runs.iter().rfind(|run| run.duration > 0)?;
         let scale = |ticks: u64| {
-            let (from, to) = (u128::from(self.timescale.max(1)), u128::from(self.fragment_timescale.max(1)));
+            let (from, to) = (
+                u128::from(self.timescale.max(1)),
+                u128::from(self.fragment_timescale.max(1)),
+            );
             (u128::from(ticks) * to / from).min(u128::from(u64::MAX)) as u64
         };
         let elapsed = scale(self.current_time).saturating_sub(run.time);
@@ -242,11 +284,18 @@ impl Bootstrap {
         let (first, _) = *self.segment_runs.first()?;
         let mut before = self.fragment_runs.first().map_or(1, |r| r.first).max(1) - 1;
         for (n, (segment, per)) in self.segment_runs.iter().enumerate() {
-            let segments = self.segment_runs.get(n + 1).map_or(u32::MAX, |next| next.0.saturating_sub(*segment));
+            let segments = self
+                .segment_runs
+                .get(n + 1)
+                .map_or(u32::MAX, |next| next.0.saturating_sub(*segment));
             let here = fragment.saturating_sub(before + 1) / (*per).max(1);
             if here < segments {
                 // The last run may not say how many fragments its segment has in the end.
-                return Some(segment.saturating_add(if n + 1 == self.segment_runs.len() { here.min(u32::MAX - segment) } else { here }));
+                return Some(segment.saturating_add(if n + 1 == self.segment_runs.len() {
+                    here.min(u32::MAX - segment)
+                } else {
+                    here
+                }));
             }
             before = before.saturating_add(segments.saturating_mul(*per));
         }
@@ -255,7 +304,11 @@ impl Bootstrap {
 }
 
 fn skip_text(fields: &mut Fields<'_>) -> Result<(), BoxError> {
-    let length = fields.rest.iter().position(|b| *b == 0).ok_or_else(|| fields.of.short())?;
+    let length = fields
+        .rest
+        .iter()
+        .position(|b| *b == 0)
+        .ok_or_else(|| fields.of.short())?;
     fields.take(length + 1)?;
     Ok(())
 }
@@ -272,9 +325,17 @@ fn skip_texts(fields: &mut Fields<'_>) -> Result<(), BoxError> {
 fn tables_of<'a>(fields: &mut Fields<'a>, count: u64, kind: &[u8; 4]) -> Result<Vec<Box<'a>>, BoxError> {
     let mut found = Vec::new();
     for _ in 0..count {
-        let size = Fields { of: fields.of, rest: fields.rest }.u32()? as usize;
+        let size = Fields {
+            of: fields.of,
+            rest: fields.rest,
+        }
+        .u32()? as usize;
         let inner = boxes(fields.take(size.max(8))?, 0)?.into_iter().next();
-        found.push(inner.filter(|b| &b.kind == kind && b.whole).ok_or_else(|| fields.of.short())?);
+        found.push(
+            inner
+                .filter(|b| &b.kind == kind && b.whole)
+                .ok_or_else(|| fields.of.short())?,
+        );
     }
     Ok(found)
 }

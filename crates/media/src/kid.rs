@@ -1,5 +1,6 @@
 //! Key ids.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
 /// A key id (ISO/IEC 23001-7 section 4): 16 bytes, in network order.
@@ -40,5 +41,17 @@ impl Kid {
 impl std::fmt::Display for Kid {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl Serialize for Kid {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Kid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Kid, D::Error> {
+        Kid::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }

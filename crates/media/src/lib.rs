@@ -21,3 +21,4 @@ mod xml;
 pub use kid::{Kid, KidError};
 pub use problem::{MAX_PROBLEMS, Place, Problem};
 pub use segment::SegmentKind;
+pub use xml::XmlError;

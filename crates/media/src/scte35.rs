@@ -73,7 +73,12 @@ pub struct Segmentation {
 impl Splice {
     /// Whether it opens a break: `Some(true)`, closes one: `Some(false)`, or neither.
     pub fn opens(&self) -> Option<bool> {
-        if let Command::Insert { out, cancelled: false, .. } = self.command {
+        if let Command::Insert {
+            out,
+            cancelled: false,
+            ..
+        } = self.command
+        {
             return Some(out);
         }
         // Breaks, advertisements and placement opportunities: even types open, odd ones close (table 23).
@@ -92,7 +97,9 @@ impl Splice {
         bits.take(4)?;
         let length = bits.take(12)? as usize + 3;
         let section = bytes.get(..length).ok_or(SpliceError::Short(bytes.len()))?;
-        let (body, crc) = section.split_at_checked(length - 4.min(length)).ok_or(SpliceError::Short(length))?;
+        let (body, crc) = section
+            .split_at_checked(length - 4.min(length))
+            .ok_or(SpliceError::Short(length))?;
         let found = crc.iter().fold(0u32, |n, b| n << 8 | u32::from(*b));
         let computed = crc32(body);
         if computed != found {
@@ -106,7 +113,11 @@ impl Splice {
         bits.take(8 + 12)?;
         let command_length = bits.take(12)? as usize;
         let kind = bits.take(8)? as u8;
-        let mut splice = Splice { pts_adjustment, encrypted, ..Splice::default() };
+        let mut splice = Splice {
+            pts_adjustment,
+            encrypted,
+            ..Splice::default()
+        };
         if encrypted {
             splice.command = Command::Other(kind);
             return Ok(splice);
@@ -172,7 +183,13 @@ fn insert(bits: &mut Bits<'_>) -> Result<Command, SpliceError> {
             duration = Some(bits.take(33)?);
         }
     }
-    Ok(Command::Insert { event, cancelled, out, pts, duration })
+    Ok(Command::Insert {
+        event,
+        cancelled,
+        out,
+        pts,
+        duration,
+    })
 }
 
 fn segmentation(bits: &mut Bits<'_>) -> Result<Segmentation, SpliceError> {
@@ -180,7 +197,10 @@ fn segmentation(bits: &mut Bits<'_>) -> Result<Segmentation, SpliceError> {
     let event = bits.take(32)? as u32;
     let cancelled = bits.take(1)? == 1;
     bits.take(7)?;
-    let mut found = Segmentation { event, ..Segmentation::default() };
+    let mut found = Segmentation {
+        event,
+        ..Segmentation::default()
+    };
     if cancelled {
         return Ok(found);
     }
@@ -223,7 +243,11 @@ fn crc32(bytes: &[u8]) -> u32 {
     bytes.iter().fold(u32::MAX, |mut crc, byte| {
         crc ^= u32::from(*byte) << 24;
         for _ in 0..8 {
-            crc = if crc >> 31 == 1 { crc << 1 ^ 0x04c1_1db7 } else { crc << 1 };
+            crc = if crc >> 31 == 1 {
+                crc << 1 ^ 0x04c1_1db7
+            } else {
+                crc << 1
+            };
         }
         crc
     })
@@ -241,16 +265,33 @@ mod tests {
     /// The examples of ANSI/SCTE 35 section 14.
     #[test]
     fn the_standards_own_examples_are_read() {
-        let signal = parse("/DA0AAAAAAAA///wBQb+cr0AUAAeAhxDVUVJSAAAjn/PAAGlmbAICAAAAAAsoKGKNAIAmsnRfg==").unwrap();
+        let signal =
+            parse("/DA0AAAAAAAA///wBQb+cr0AUAAeAhxDVUVJSAAAjn/PAAGlmbAICAAAAAAsoKGKNAIAmsnRfg==").unwrap();
         assert_eq!(signal.command, Command::TimeSignal(Some(0x0_72bd_0050)));
         assert_eq!(
             signal.segmentations,
-            [Segmentation { event: 0x4800_008e, kind: 0x34, duration: Some(0x1_a599b0) }]
+            [Segmentation {
+                event: 0x4800_008e,
+                kind: 0x34,
+                duration: Some(0x1_a599b0)
+            }]
         );
         assert_eq!(signal.opens(), Some(true));
         let insert = parse("/DAvAAAAAAAA///wFAVIAACPf+/+c2nALv4AUsz1AAAAAAAKAAhDVUVJAAABNWLbowo=").unwrap();
-        let Command::Insert { event, out, pts, duration, .. } = insert.command else { panic!() };
-        assert_eq!((event, out, pts, duration), (0x4800_008f, true, Some(0x0_7369_c02e), Some(0x0_0052_ccf5)));
+        let Command::Insert {
+            event,
+            out,
+            pts,
+            duration,
+            ..
+        } = insert.command
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (event, out, pts, duration),
+            (0x4800_008f, true, Some(0x0_7369_c02e), Some(0x0_0052_ccf5))
+        );
         let end = parse("/DAvAAAAAAAA///wBQb+dGKQoAAZAhdDVUVJSAAAjn+fCAgAAAAALKChijUCAKnMZ1g=").unwrap();
         assert_eq!(end.opens(), Some(false));
     }
@@ -259,7 +300,11 @@ mod tests {
     fn a_broken_section_is_told_from_a_good_one() {
         assert_eq!(Splice::parse(b""), Err(SpliceError::TableId));
         assert!(matches!(
-            parse("/DAvAAAAAAAA///wFAVIAACPf+/+c2nALv4AUsz1AAAAAAAKAAhDVUVJAAABNWLbowo=".replace("Lv4", "Lv5").as_str()),
+            parse(
+                "/DAvAAAAAAAA///wFAVIAACPf+/+c2nALv4AUsz1AAAAAAAKAAhDVUVJAAABNWLbowo="
+                    .replace("Lv4", "Lv5")
+                    .as_str()
+            ),
             Err(SpliceError::Crc { .. })
         ));
         assert!(matches!(parse("/DAvAAAAAAAA"), Err(SpliceError::Short(_))));

@@ -69,7 +69,9 @@ impl PlayReadyHeader {
     /// Parses a PlayReady object (`mspr:pro`, the data of a `pssh`, a Smooth ProtectionHeader).
     pub fn from_object(bytes: &[u8]) -> Result<PlayReadyHeader, SignalError> {
         let short = |at: usize| bytes.get(at..at + 2).map(|b| u16::from_le_bytes([b[0], b[1]]));
-        let length = bytes.get(..4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
+        let length = bytes
+            .get(..4)
+            .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
         if length.is_none_or(|length| length > bytes.len()) {
             return Err(SignalError::Short(bytes.len()));
         }
@@ -89,7 +91,10 @@ impl PlayReadyHeader {
     /// Parses the header itself, UTF-16LE.
     pub fn parse(bytes: &[u8]) -> Result<PlayReadyHeader, SignalError> {
         let broken = |e: String| SignalError::Header(e);
-        let units: Vec<u16> = bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
+        let units: Vec<u16> = bytes
+            .chunks_exact(2)
+            .map(|b| u16::from_le_bytes([b[0], b[1]]))
+            .collect();
         let text = String::from_utf16(&units).map_err(|e| broken(e.to_string()))?;
         let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
         let tree = xml::parse(text).map_err(|e| broken(e.to_string()))?;
@@ -97,7 +102,9 @@ impl PlayReadyHeader {
         if root.name() != "WRMHEADER" {
             return Err(broken("the root element is another".into()));
         }
-        let data = root.first("DATA").ok_or_else(|| broken("there is no DATA".into()))?;
+        let data = root
+            .first("DATA")
+            .ok_or_else(|| broken("there is no DATA".into()))?;
         let mut header = PlayReadyHeader {
             version: root.attribute("version").unwrap_or_default().to_owned(),
             license_url: data.first("LA_URL").map(|u| u.text().to_owned()),
@@ -106,13 +113,23 @@ impl PlayReadyHeader {
         let info = data.first("PROTECTINFO");
         let algorithm = info.and_then(|i| i.first("ALGID")).map(|a| a.text().to_owned());
         // 4.0 has DATA/KID; 4.1 has PROTECTINFO/KID; 4.2 and 4.3 have PROTECTINFO/KIDS/KID.
-        let plain = data.first("KID").map(|k| (k.text(), algorithm.clone().unwrap_or_default()));
-        let newer = info.into_iter().flat_map(|i| i.all("KID").chain(i.all("KIDS").flat_map(|k| k.all("KID"))));
+        let plain = data
+            .first("KID")
+            .map(|k| (k.text(), algorithm.clone().unwrap_or_default()));
+        let newer = info
+            .into_iter()
+            .flat_map(|i| i.all("KID").chain(i.all("KIDS").flat_map(|k| k.all("KID"))));
         let newer = newer.filter_map(|k| {
-            Some((k.attribute("VALUE")?, k.attribute("ALGID").unwrap_or_default().to_owned()))
+            Some((
+                k.attribute("VALUE")?,
+                k.attribute("ALGID").unwrap_or_default().to_owned(),
+            ))
         });
         for (text, algorithm) in plain.into_iter().chain(newer) {
-            let bytes = STANDARD.decode(text.trim()).ok().and_then(|b| <[u8; 16]>::try_from(b.as_slice()).ok());
+            let bytes = STANDARD
+                .decode(text.trim())
+                .ok()
+                .and_then(|b| <[u8; 16]>::try_from(b.as_slice()).ok());
             let bytes = bytes.ok_or_else(|| SignalError::Kid(text.chars().take(40).collect()))?;
             header.kids.push(from_guid(bytes));
             header.algorithms.push(algorithm);
@@ -183,15 +200,27 @@ mod tests {
         // The key id of Microsoft's own test content.
         let (base64, kid) = ("AmfjCTOPbEOl3WD/5mcecA==", "09e367028f33436ca5dd60ffe6671e70");
         for xml in [
-            format!("<WRMHEADER version=\"4.0.0.0\"><DATA><PROTECTINFO><ALGID>AESCTR</ALGID></PROTECTINFO><KID>{base64}</KID><LA_URL>http://x/?a=1&amp;b=2</LA_URL></DATA></WRMHEADER>"),
-            format!("<WRMHEADER version=\"4.1.0.0\"><DATA><PROTECTINFO><KID ALGID=\"AESCTR\" VALUE=\"{base64}\"/></PROTECTINFO></DATA></WRMHEADER>"),
-            format!("<WRMHEADER version=\"4.3.0.0\"><DATA><PROTECTINFO><KIDS><KID ALGID=\"AESCTR\" VALUE=\"{base64}\"/></KIDS></PROTECTINFO></DATA></WRMHEADER>"),
+            format!(
+                "<WRMHEADER version=\"4.0.0.0\"><DATA><PROTECTINFO><ALGID>AESCTR</ALGID></PROTECTINFO><KID>{base64}</KID><LA_URL>http://x/?a=1&amp;b=2</LA_URL></DATA></WRMHEADER>"
+            ),
+            format!(
+                "<WRMHEADER version=\"4.1.0.0\"><DATA><PROTECTINFO><KID ALGID=\"AESCTR\" VALUE=\"{base64}\"/></PROTECTINFO></DATA></WRMHEADER>"
+            ),
+            format!(
+                "<WRMHEADER version=\"4.3.0.0\"><DATA><PROTECTINFO><KIDS><KID ALGID=\"AESCTR\" VALUE=\"{base64}\"/></KIDS></PROTECTINFO></DATA></WRMHEADER>"
+            ),
         ] {
             let header = PlayReadyHeader::from_object(&object(&xml)).unwrap();
-            assert_eq!((header.kids[0].to_string().as_str(), header.algorithms[0].as_str()), (kid, "AESCTR"));
+            assert_eq!(
+                (header.kids[0].to_string().as_str(), header.algorithms[0].as_str()),
+                (kid, "AESCTR")
+            );
         }
         assert_eq!(PlayReadyHeader::from_object(&[0; 6]), Err(SignalError::NoHeader));
-        assert_eq!(PlayReadyHeader::from_object(&[9, 0, 0, 0, 1]), Err(SignalError::Short(5)));
+        assert_eq!(
+            PlayReadyHeader::from_object(&[9, 0, 0, 0, 1]),
+            Err(SignalError::Short(5))
+        );
     }
 
     #[test]

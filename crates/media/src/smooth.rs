@@ -144,7 +144,12 @@ fn decode(bytes: &[u8]) -> Option<String> {
     match bytes {
         [0xff, 0xfe, ..] => wide(u16::from_le_bytes),
         [0xfe, 0xff, ..] => wide(u16::from_be_bytes),
-        _ => Some(std::str::from_utf8(bytes).ok()?.trim_start_matches('\u{feff}').to_owned()),
+        _ => Some(
+            std::str::from_utf8(bytes)
+                .ok()?
+                .trim_start_matches('\u{feff}')
+                .to_owned(),
+        ),
     }
 }
 
@@ -168,7 +173,9 @@ pub fn parse(bytes: &[u8]) -> Result<Manifest, SmoothError> {
         ),
         timescale: reader.whole(root, "TimeScale").unwrap_or(10_000_000).max(1),
         duration: reader.needed(root, "Duration").unwrap_or(0),
-        live: root.attribute("IsLive").is_some_and(|v| v.eq_ignore_ascii_case("true")),
+        live: root
+            .attribute("IsLive")
+            .is_some_and(|v| v.eq_ignore_ascii_case("true")),
         look_ahead: reader.whole(root, "LookAheadFragmentCount"),
         dvr_window: reader.whole(root, "DVRWindowLength"),
         ..Manifest::default()
@@ -179,7 +186,11 @@ pub fn parse(bytes: &[u8]) -> Result<Manifest, SmoothError> {
         let content: String = header.text().split_whitespace().collect();
         match (system, STANDARD.decode(content)) {
             (Some(system), Ok(data)) => {
-                manifest.protection.push(ProtectionHeader { system: system.0, data, line: header.line() });
+                manifest.protection.push(ProtectionHeader {
+                    system: system.0,
+                    data,
+                    line: header.line(),
+                });
             }
             _ => reader.wrong(header, "must have a UUID as SystemID and Base64 as its content"),
         }
@@ -206,7 +217,10 @@ impl Reader {
         let text = element.attribute(name)?;
         let found = text.trim().parse().ok();
         if found.is_none() {
-            self.wrong(element, format!("must have a whole number in {name}, not {}", quoted(text)));
+            self.wrong(
+                element,
+                format!("must have a whole number in {name}, not {}", quoted(text)),
+            );
         }
         found
     }
@@ -232,10 +246,18 @@ impl Reader {
             ..StreamIndex::default()
         };
         if !matches!(stream.kind.as_str(), "video" | "audio" | "text") {
-            self.wrong(element, format!("must have video, audio or text as Type, not {}", quoted(&stream.kind)));
+            self.wrong(
+                element,
+                format!(
+                    "must have video, audio or text as Type, not {}",
+                    quoted(&stream.kind)
+                ),
+            );
         }
         for quality in element.all("QualityLevel") {
-            let size = self.whole(quality, "MaxWidth").zip(self.whole(quality, "MaxHeight"));
+            let size = self
+                .whole(quality, "MaxWidth")
+                .zip(self.whole(quality, "MaxHeight"));
             stream.qualities.push(Quality {
                 bitrate: self.needed(quality, "Bitrate").unwrap_or(0),
                 four_cc: quality.attribute("FourCC").unwrap_or_default().to_owned(),
@@ -258,7 +280,11 @@ impl Reader {
                     return stream;
                 }
                 let time = time.saturating_add(n.saturating_mul(duration));
-                stream.fragments.push(Chunk { time, duration, line: c.line() });
+                stream.fragments.push(Chunk {
+                    time,
+                    duration,
+                    line: c.line(),
+                });
                 next = time.saturating_add(duration);
             }
         }
@@ -283,18 +309,36 @@ mod tests {
         let stream = &manifest.streams[0];
         let times: Vec<u64> = stream.fragments.iter().map(|f| f.time).collect();
         assert_eq!(times, [100, 120, 140, 170]);
-        assert_eq!(stream.fragment_url(&stream.qualities[0], 120), "QualityLevels(1000)/Fragments(video=120)");
+        assert_eq!(
+            stream.fragment_url(&stream.qualities[0], 120),
+            "QualityLevels(1000)/Fragments(video=120)"
+        );
         assert_eq!(stream.jumps().collect::<Vec<_>>(), [(6, 10)]);
-        assert_eq!((manifest.protection[0].system[0], manifest.protection[0].data.len()), (0x9a, 3));
+        assert_eq!(
+            (
+                manifest.protection[0].system[0],
+                manifest.protection[0].data.len()
+            ),
+            (0x9a, 3)
+        );
     }
 
     #[test]
     fn utf_16_is_read_and_mistakes_name_their_line() {
-        let wide: Vec<u8> =
-            [0xff, 0xfe].into_iter().chain(LIVE.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        let wide: Vec<u8> = [0xff, 0xfe]
+            .into_iter()
+            .chain(LIVE.encode_utf16().flat_map(u16::to_le_bytes))
+            .collect();
         assert_eq!(parse(&wide).unwrap(), parse(LIVE.as_bytes()).unwrap());
-        let broken = LIVE.replace("Bitrate=\"1000\"", "Bitrate=\"x\"").replace("Type=\"video\"", "Type=\"film\"");
-        let said: Vec<String> = parse(broken.as_bytes()).unwrap().problems.iter().map(ToString::to_string).collect();
+        let broken = LIVE
+            .replace("Bitrate=\"1000\"", "Bitrate=\"x\"")
+            .replace("Type=\"video\"", "Type=\"film\"");
+        let said: Vec<String> = parse(broken.as_bytes())
+            .unwrap()
+            .problems
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(
             said,
             [

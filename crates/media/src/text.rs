@@ -26,7 +26,11 @@ pub fn webvtt(bytes: &[u8]) -> Subtitles {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(error) => {
-            let line = bytes[..error.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+            let line = bytes[..error.valid_up_to()]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count()
+                + 1;
             problems.line(line, "the text", "must be UTF-8");
             ""
         }
@@ -41,14 +45,22 @@ pub fn webvtt(bytes: &[u8]) -> Subtitles {
         } else if let Some(map) = line.strip_prefix("X-TIMESTAMP-MAP=") {
             found.timestamp_map = timestamp_map(map);
             if found.timestamp_map.is_none() {
-                problems.line(n + 1, "X-TIMESTAMP-MAP", format!("must be MPEGTS:…,LOCAL:…, not {}", quoted(map)));
+                problems.line(
+                    n + 1,
+                    "X-TIMESTAMP-MAP",
+                    format!("must be MPEGTS:…,LOCAL:…, not {}", quoted(map)),
+                );
             }
         } else if let Some((from, to)) = line.split_once("-->") {
             let to = to.trim_start().split([' ', '\t']).next().unwrap_or_default();
             match (clock(from.trim()), clock(to)) {
                 (Some(from), Some(to)) if from <= to => found.cues += 1,
                 (Some(_), Some(_)) => problems.line(n + 1, "the cue", "must not end before it begins"),
-                _ => problems.line(n + 1, "the cue", format!("must have two times, not {}", quoted(line))),
+                _ => problems.line(
+                    n + 1,
+                    "the cue",
+                    format!("must have two times, not {}", quoted(line)),
+                ),
             }
         }
     }
@@ -107,7 +119,10 @@ pub fn ttml(bytes: &[u8]) -> Subtitles {
 
 /// Elements of a name at any depth; the tree's depth is capped.
 fn count(element: Element<'_>, name: &str) -> usize {
-    element.children().map(|c| usize::from(c.name() == name) + count(c, name)).sum()
+    element
+        .children()
+        .map(|c| usize::from(c.name() == name) + count(c, name))
+        .sum()
 }
 
 #[cfg(test)]
@@ -117,20 +132,38 @@ mod tests {
     #[test]
     fn webvtt_is_counted_and_mistakes_name_their_line() {
         let good = webvtt(b"WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:900000,LOCAL:00:00:00.000\n\n00:01.000 --> 00:02.000 line:0\nHello\n");
-        assert_eq!((good.cues, good.timestamp_map, good.problems.len()), (1, Some((900_000, 0.0)), 0));
-        let said = |text: &str| webvtt(text.as_bytes()).problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            (good.cues, good.timestamp_map, good.problems.len()),
+            (1, Some((900_000, 0.0)), 0)
+        );
+        let said = |text: &str| {
+            webvtt(text.as_bytes())
+                .problems
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(said("WEBVTTX\n"), ["line 1: the file must begin with WEBVTT"]);
         assert_eq!(said(""), ["line 1: the file must begin with WEBVTT"]);
         assert_eq!(
             said("WEBVTT\n\n00:03.000 --> 00:02.000\n00:xx --> 1\n"),
-            ["line 3: the cue must not end before it begins", "line 4: the cue must have two times, not \"00:xx --> 1\""]
+            [
+                "line 3: the cue must not end before it begins",
+                "line 4: the cue must have two times, not \"00:xx --> 1\""
+            ]
         );
     }
 
     #[test]
     fn ttml_is_counted() {
         let found = ttml(b"<tt xml:lang=\"en\"><body><div><p>a</p><p>b</p></div></body></tt>");
-        assert_eq!((found.cues, found.language.as_deref(), found.problems.len()), (2, Some("en"), 0));
-        assert_eq!(ttml(b"<tx/>").problems[0].to_string(), "line 1: \"tx\" must be tt as the root element");
+        assert_eq!(
+            (found.cues, found.language.as_deref(), found.problems.len()),
+            (2, Some("en"), 0)
+        );
+        assert_eq!(
+            ttml(b"<tx/>").problems[0].to_string(),
+            "line 1: \"tx\" must be tt as the root element"
+        );
     }
 }

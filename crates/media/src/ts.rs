@@ -33,7 +33,10 @@ pub struct TsHead {
 impl TsHead {
     /// PID of the video stream.
     pub fn video(&self) -> Option<u16> {
-        self.streams.iter().find(|(_, kind)| is_video(*kind)).map(|(pid, _)| *pid)
+        self.streams
+            .iter()
+            .find(|(_, kind)| is_video(*kind))
+            .map(|(pid, _)| *pid)
     }
 
     /// Scans packets. A cut last packet is left out.
@@ -90,7 +93,11 @@ impl Scan {
         if pid == 0 {
             self.head.pat.get_or_insert(n);
         }
-        let cues = self.head.streams.iter().any(|(p, kind)| *p == pid && *kind == 0x86);
+        let cues = self
+            .head
+            .streams
+            .iter()
+            .any(|(p, kind)| *p == pid && *kind == 0x86);
         if pid == 0 || Some(pid) == self.pmt_pid || cues {
             self.section(n, pid, start, payload);
         } else {
@@ -130,7 +137,9 @@ impl Scan {
         if section.len() < 4096 {
             section.extend_from_slice(payload);
         }
-        let Some(length) = section.get(1..3).map(|l| (usize::from(l[0] & 15) << 8 | usize::from(l[1])) + 3)
+        let Some(length) = section
+            .get(1..3)
+            .map(|l| (usize::from(l[0] & 15) << 8 | usize::from(l[1])) + 3)
         else {
             return;
         };
@@ -140,9 +149,14 @@ impl Scan {
         self.sections.remove(&pid);
         match (pid, whole.first()) {
             (0, Some(0)) => {
-                let programs = whole.get(8..whole.len().saturating_sub(4)).unwrap_or_default().chunks_exact(4);
+                let programs = whole
+                    .get(8..whole.len().saturating_sub(4))
+                    .unwrap_or_default()
+                    .chunks_exact(4);
                 let mut programs = programs.filter(|p| p[0] != 0 || p[1] != 0);
-                self.pmt_pid = programs.next().map(|p| u16::from(p[2] & 0x1f) << 8 | u16::from(p[3]));
+                self.pmt_pid = programs
+                    .next()
+                    .map(|p| u16::from(p[2] & 0x1f) << 8 | u16::from(p[3]));
             }
             (_, Some(2)) => self.program(n, &whole),
             (_, Some(0xfc)) if self.head.cues.len() < 100 => self.head.cues.push(whole),
@@ -152,7 +166,11 @@ impl Scan {
 
     fn program(&mut self, n: usize, section: &[u8]) {
         self.head.pmt.get_or_insert(n);
-        let twelve = |at: usize| section.get(at..at + 2).map(|b| usize::from(b[0] & 15) << 8 | usize::from(b[1]));
+        let twelve = |at: usize| {
+            section
+                .get(at..at + 2)
+                .map(|b| usize::from(b[0] & 15) << 8 | usize::from(b[1]))
+        };
         let Some(info) = twelve(10) else { return };
         let mut at = 12 + info;
         let mut streams = Vec::new();
@@ -194,7 +212,12 @@ impl Scan {
     }
 
     fn finish(mut self) -> TsHead {
-        let kind = self.head.streams.iter().find(|(_, kind)| is_video(*kind)).map(|s| s.1);
+        let kind = self
+            .head
+            .streams
+            .iter()
+            .find(|(_, kind)| is_video(*kind))
+            .map(|s| s.1);
         if let (Some(unit), Some(kind)) = (&self.first_unit, kind) {
             self.head.starts_with_random_access = match self.indicated || has_random_access(unit, kind) {
                 true => Some(true),

@@ -76,7 +76,10 @@ impl<'t> Element<'t> {
     pub fn attribute(self, name: &str) -> Option<&'t str> {
         let (from, to) = self.node().attributes;
         let attributes = &self.tree.attributes[from as usize..to as usize];
-        attributes.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_ref())
+        attributes
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| v.as_ref())
     }
 
     pub fn children(self) -> impl Iterator<Item = Element<'t>> {
@@ -218,7 +221,10 @@ struct Lines<'a> {
 impl Lines<'_> {
     fn at(&mut self, offset: usize) -> usize {
         let bytes = self.text.as_bytes();
-        self.line += bytes[self.at.min(offset)..offset].iter().filter(|b| **b == b'\n').count();
+        self.line += bytes[self.at.min(offset)..offset]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count();
         self.at = offset;
         self.line
     }

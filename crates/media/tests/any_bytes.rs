@@ -2,18 +2,33 @@
 //! they are at hand; mutations of real documents reach deeper than noise does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use drmwatch_media::{SegmentKind, bmff, dash, hls};
+use drmwatch_media::{SegmentKind, bmff, dash, hds, hls, scte35, signal, smooth, text, ts};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 
 fn parse_all(bytes: &[u8]) {
     let _ = hls::parse(bytes);
     let _ = dash::parse(bytes).map(|mpd| {
-        for representation in &mpd.representations {
-            let _ = representation.newest(&mpd, jiff::Timestamp::UNIX_EPOCH);
-            let _ = representation.init_url();
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        for period in &mpd.periods {
+            for representation in period.sets.iter().flat_map(|s| &s.representations) {
+                let _ = representation.newest(&mpd, period, now);
+                let _ = representation.oldest(&mpd, period, now);
+                let _ = representation.init_url();
+            }
         }
     });
+    let _ = dash::parse_patch(bytes);
+    let _ = smooth::parse(bytes);
+    let _ = hds::parse(bytes);
+    let _ = hds::Bootstrap::parse(bytes).map(|b| b.newest().map(|n| b.segment_of(n.0)));
+    let _ = (ts::TsHead::scan(bytes), text::webvtt(bytes), text::ttml(bytes));
+    let _ = scte35::Splice::parse(bytes).map(|s| s.opens());
+    let _ = signal::widevine_kids(bytes);
+    let _ = signal::PlayReadyHeader::from_object(bytes);
+    let _ = bmff::Head::parse(bytes, None);
+    let _ = bmff::SegmentIndex::parse(bytes, 0);
+    let _ = bmff::pssh_boxes(bytes);
     let _ = bmff::Init::parse(bytes).map(|init| init.kids());
     for iv_size in [0, 8, 16] {
         let _ = bmff::fragments(bytes, iv_size);
@@ -113,8 +128,8 @@ fn other_peoples_files_are_survived_and_most_are_understood() {
         let bytes = std::fs::read(&path).unwrap();
         parse_all(&bytes);
         let good = match path.extension().and_then(|e| e.to_str()) {
-            Some("m3u8") => hls::parse(&bytes).is_ok(),
-            Some("mpd") => dash::parse(&bytes).is_ok(),
+            Some("m3u8") => hls::parse(&bytes).is_ok_and(|d| d.problems.is_empty()),
+            Some("mpd") => dash::parse(&bytes).is_ok_and(|d| d.problems.is_empty()),
             _ => continue,
         };
         total += 1;

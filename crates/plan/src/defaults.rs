@@ -48,6 +48,9 @@ fn steps(service: &Service) -> Vec<Step> {
         live: None,
         max_live_edge_age_seconds: None,
         kids: Vec::new(),
+        checks: Default::default(),
+        expected: Default::default(),
+        full_segments: Default::default(),
     };
     let mut steps = Vec::new();
     if let Some(s) = &service.stream {

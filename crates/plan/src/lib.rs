@@ -21,7 +21,10 @@ mod template;
 pub use compile::{Problem, check_pool, check_tenant, compile, step_kind, step_variables};
 pub use defaults::default_probes;
 pub use expression::{Expression, ExpressionError};
-pub use outcome::{Hop, Outcome, Phases, StepFacts, StepOutcome, Verdict, VerdictRecord};
+pub use outcome::{
+    CheckResult, CheckStatus, Hop, Outcome, Phases, StepFacts, StepOutcome, StreamFacts, Verdict,
+    VerdictRecord,
+};
 pub use plan::{CREDENTIAL_PREFIX, PLAN_KEY, Plan, ProbeId};
 pub use reason::{Domain, Reason};
 pub use schedule::{Slots, phase};

@@ -240,4 +240,84 @@ pub struct StepFacts {
     /// Seconds that the licence server took, from request to end of answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license_latency_seconds: Option<f64>,
+    /// What a stream step found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<Box<StreamFacts>>,
+}
+
+/// What a check says (docs/checks.md).
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckStatus {
+    /// It holds.
+    Ok,
+    /// It does not.
+    Fail,
+    /// It could not be made, or does not apply.
+    Skipped,
+}
+
+/// The result of one check of a stream.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckResult {
+    /// Its id.
+    pub check: String,
+    /// What it says.
+    pub status: CheckStatus,
+    /// `page`, `ticket` or `warning`, of a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<String>,
+    /// Why, of a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// Renditions that fail, by their index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub renditions: Vec<u32>,
+    /// The evidence of a failure; redacted. Why it was skipped.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// What a stream step found. Seconds, unless the name says otherwise.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StreamFacts {
+    /// Every check of the catalogue.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckResult>,
+    /// Between the newest segment and now, by method: `pdt`, `timeline`, `prft`.
+    pub live_latency_seconds: std::collections::BTreeMap<String, f64>,
+    /// Listed, the shortest of the renditions.
+    pub window_seconds: Option<f64>,
+    /// The manifest's clock minus ours.
+    pub clock_offset_seconds: Option<f64>,
+    /// How long a blocking reload was held.
+    pub blocking_reload_seconds: Option<f64>,
+    /// From pressing play to the first picture, estimated.
+    pub startup_seconds: Option<f64>,
+    /// Download time of a whole segment over its duration, the worst.
+    pub segment_download_ratio: Option<f64>,
+    /// SmartCARE's quality of a whole segment's download, percent, the worst.
+    pub segment_quality_percent: Option<f64>,
+    /// Of the whole segments.
+    pub throughput_bits_per_second: Option<f64>,
+    /// What a player dares to use of the throughput over the rung's bit rate, from the lowest rung up.
+    pub headroom: Vec<f64>,
+    /// Video rungs that were looked at.
+    pub rungs: u32,
+    /// Variants or representations that the manifest lists.
+    pub variants: u32,
+    /// What a player that joined with the first run has left in its buffer.
+    pub buffer_seconds: Option<f64>,
+    /// That buffer is empty.
+    pub stalled: bool,
+    /// Since a new cue was seen.
+    pub last_cue_age_seconds: Option<f64>,
+    /// Since the break that is going on was first seen.
+    pub ad_break_open_seconds: Option<f64>,
+    /// Bytes of answers, as they came over the wire.
+    pub fetched_bytes: u64,
+    /// No check of severity page failed.
+    pub available: bool,
 }

@@ -75,6 +75,8 @@ reasons! {
     CertificateUntrusted: Certificate,
     /// The server's certificate is for another name.
     CertificateNameMismatch: Certificate,
+    /// The TLS version is too old, or the certificate expires soon.
+    TlsWeak: Certificate,
     /// The answer is not HTTP, or broken HTTP: a bad status line, a broken chunk, a bad encoding.
     ProtocolError: Service,
     /// The answer is larger than the cap for its kind, before or after decompression.
@@ -101,6 +103,28 @@ reasons! {
     OutputMissing: Service,
     /// A condition of `expect` does not hold.
     ExpectationFailed: Service,
+    /// A live manifest may be cached for longer than it is true.
+    CacheTooLong: Service,
+    /// A live manifest sat in a cache for too long.
+    CacheAged: Service,
+    /// Caching of segments or of errors is set wrongly.
+    ErrorCached: Service,
+    /// Compression or content types are wrong.
+    DeliveryHeadersWrong: Service,
+    /// Browsers of other origins may not read what they must.
+    CorsWrong: Service,
+    /// Range requests are not answered as ranges.
+    RangeUnsupported: Service,
+    /// Redirects where there must be none.
+    RedirectUnwanted: Service,
+    /// HTTP/2 is not offered, or an address of the name does not answer.
+    ProtocolMissing: Service,
+    /// An alternative location does not serve the stream.
+    FailoverBroken: Service,
+    /// A fresh token is refused.
+    TokenRefused: Service,
+    /// What the manifest lists does not carry the token on.
+    TokenNotPropagated: Service,
     /// The answer is not a manifest: HTML, JSON, or something else.
     NotAManifest: Stream,
     /// The manifest breaks its specification.
@@ -125,6 +149,116 @@ reasons! {
     KidMismatch: Stream,
     /// No key id is signalled where one is needed: the stream is in the clear.
     KidMissing: Stream,
+    /// Segments last longer or shorter than the manifest says.
+    DurationMismatch: Stream,
+    /// A variant names a rendition group that is not there.
+    RenditionGroupMissing: Stream,
+    /// The manifest lacks what clients need, or contradicts itself.
+    ManifestIncomplete: Stream,
+    /// The bootstrap of an HDS stream can't be had or read.
+    BootstrapInvalid: Stream,
+    /// A URI of the manifest does not lead to http or https.
+    UriInvalid: Stream,
+    /// The content steering manifest can't be had, or steers to what is not there.
+    SteeringFailed: Stream,
+    /// A segment that was published has changed.
+    SegmentMutated: Stream,
+    /// The manifest changed what must not change while it is live.
+    IllegalChange: Stream,
+    /// The manifest lists too little to play from.
+    WindowTooShort: Stream,
+    /// The discontinuity sequence number does not grow as discontinuities are removed.
+    DiscontinuityMiscounted: Stream,
+    /// The newest segment is old, or in the future, by its own dates, while the stream moves.
+    LiveLatencyHigh: Stream,
+    /// The media timeline runs faster or slower than the clock.
+    TimelineDrift: Stream,
+    /// Servers behind the same name serve different live edges.
+    EdgesDisagree: Stream,
+    /// The headers of a live playlist say that it was not modified for long.
+    OriginStale: Stream,
+    /// A low-latency server does not answer blocking requests as it must.
+    BlockingReloadBroken: Stream,
+    /// Low-latency signalling breaks its rules.
+    LowLatencyInvalid: Stream,
+    /// The clock that the manifest gives to clients is wrong.
+    ClockSkewed: Stream,
+    /// The newest listed segment lies in the future, or far behind the clock.
+    LiveEdgeWrong: Stream,
+    /// Suggested delay and time shift buffer do not fit.
+    DelayInvalid: Stream,
+    /// A Smooth Streaming fragment's times are not those of its URL.
+    SmoothTimingWrong: Stream,
+    /// A segment downloads more slowly than it plays.
+    DownloadSlow: Stream,
+    /// A segment does not begin where the one before it ended, or where the manifest says.
+    TimelineGap: Stream,
+    /// The init segment is not what the manifest declares.
+    DeclarationMismatch: Stream,
+    /// A video segment does not begin with a random access point.
+    NoRandomAccess: Stream,
+    /// Audio and video end far apart.
+    AudioVideoSkew: Stream,
+    /// An init segment changed without a discontinuity.
+    InitSegmentChanged: Stream,
+    /// The manifest lists missing segments, or its timeline jumps.
+    SegmentGap: Stream,
+    /// Producer times, indexes or event messages in a segment are wrong.
+    SegmentMetadataInvalid: Stream,
+    /// Content that must be protected is in the clear.
+    ClearLeak: Stream,
+    /// Manifest and media name different protection schemes.
+    SchemeMismatch: Stream,
+    /// An expected DRM system is not signalled.
+    DrmSystemMissing: Stream,
+    /// A DRM system's data names another key id than the media.
+    PsshMismatch: Stream,
+    /// The PlayReady object can't be read or does not fit the scheme.
+    PlayReadyHeaderInvalid: Stream,
+    /// Pattern or initialisation vector do not fit the scheme.
+    EncryptionPatternWrong: Stream,
+    /// A FairPlay key is not signalled as players need it.
+    FairPlaySignallingWrong: Stream,
+    /// A key change shows in the manifest or in the media only.
+    KeyRotationWrong: Stream,
+    /// The encryption data does not fit the samples.
+    SampleEncryptionInvalid: Stream,
+    /// Key ids are shared where they must differ.
+    KeyPolicyViolated: Stream,
+    /// The AES-128 key is not one, or does not open the segment.
+    KeyInvalid: Stream,
+    /// An expected rung of the ladder is missing.
+    RungMissing: Stream,
+    /// Segments are larger than the declared bit rate allows.
+    BitrateMismatch: Stream,
+    /// Variants do not declare what players choose by.
+    DeclarationIncomplete: Stream,
+    /// Rungs of the ladder are not aligned.
+    VariantsMisaligned: Stream,
+    /// Neighbouring rungs lie too close or too far apart.
+    LadderUneven: Stream,
+    /// An expected language is missing.
+    TrackMissing: Stream,
+    /// Rendition groups break their rules.
+    RenditionGroupInvalid: Stream,
+    /// Audio is out of step with video.
+    AudioOutOfStep: Stream,
+    /// Subtitles can't be read.
+    SubtitlesInvalid: Stream,
+    /// Trick-play playlists are not marked as such.
+    TrickPlayInvalid: Stream,
+    /// A SCTE 35 cue can't be read.
+    CueInvalid: Stream,
+    /// An advertisement break does not end.
+    AdBreakOpen: Stream,
+    /// No cue came for too long.
+    CueStoppage: Stream,
+    /// Date ranges break their rules.
+    DateRangeInvalid: Stream,
+    /// The splice into an advertisement is broken.
+    AdBreakBroken: Stream,
+    /// Periods have no id, or do not follow each other.
+    PeriodInvalid: Stream,
     /// The licence server answered 401 or 403 to a request that it must grant.
     LicenseDenied: License,
     /// The licence server answered with an error.
@@ -141,6 +275,8 @@ reasons! {
     EntitlementLeak: Entitlement,
     /// A refusal that must happen did, but not as it must.
     WrongRefusal: Entitlement,
+    /// Content is served without a valid token.
+    TokenLeak: Entitlement,
     /// The address is in a range that the pool does not allow.
     AddressRefused: Configuration,
     /// A URL, header or expression is not usable once its references are filled in.

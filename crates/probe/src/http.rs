@@ -33,6 +33,7 @@ pub(crate) async fn run(
         max_redirects: http.max_redirects,
         max_body: MAX_BODY,
         truncate: false,
+        address: None,
     };
     let started = Instant::now();
     let response = context

@@ -40,6 +40,7 @@ pub(crate) async fn run(
         max_redirects: 5,
         max_body: MAX_LICENSE,
         truncate: false,
+        address: None,
     };
     let started = Instant::now();
     let response = context

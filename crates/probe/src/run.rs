@@ -4,7 +4,7 @@ use crate::{
     ProbeState,
     clock::Clock,
     http, license,
-    net::{Client, Failure, Guard, PrepareError, Resolver, TlsSetup},
+    net::{Client, Door, Failure, Guard, PrepareError, Resolver, TlsSetup},
     scope::Scope,
     stream,
 };
@@ -26,14 +26,14 @@ pub struct Engine {
 pub struct Prepared {
     plan: Plan,
     secrets: Secrets,
-    client: Client,
+    client: Box<dyn Door>,
     expressions: Vec<Vec<(Expression, Option<String>)>>,
     regexes: BTreeMap<(String, String), regex::Regex>,
 }
 
 /// What a running step may use.
 pub(crate) struct Context<'a, 'b> {
-    pub client: &'a Client,
+    pub client: &'a dyn Door,
     pub clock: Clock,
     pub deadline: Instant,
     pub scope: &'a mut Scope<'b>,
@@ -78,9 +78,14 @@ pub(crate) fn judge_refusal(denied: &ExpectDenied, status: u16, host: &str) -> R
 impl Prepared {
     /// Makes a plan ready. Fails when its credentials can't be used; that is the user's to mend.
     pub fn new(plan: Plan, secrets: Secrets, resolver: &Resolver) -> Result<Prepared, PrepareError> {
-        let unusable = |e: String| PrepareError::Unusable(e);
         let tls = TlsSetup::new(&plan.tls, &secrets)?;
         let client = Client::new(resolver.clone(), Guard::new(&plan.egress), tls);
+        Prepared::behind(plan, secrets, Box::new(client))
+    }
+
+    /// Makes a plan ready that leaves by another door.
+    pub fn behind(plan: Plan, secrets: Secrets, client: Box<dyn Door>) -> Result<Prepared, PrepareError> {
+        let unusable = |e: String| PrepareError::Unusable(e);
         let mut expressions = Vec::new();
         let mut regexes = BTreeMap::new();
         for step in &plan.steps {
@@ -144,7 +149,7 @@ impl Engine {
             let step_started = Instant::now();
             let (mut hops, mut facts) = (Vec::new(), StepFacts::default());
             let mut context = Context {
-                client: &prepared.client,
+                client: prepared.client.as_ref(),
                 clock: self.clock,
                 deadline,
                 scope: &mut scope,

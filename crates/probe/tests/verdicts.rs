@@ -184,7 +184,8 @@ async fn a_frozen_edge_is_stale_and_one_that_goes_back_is_a_regression() {
         // A live window begins full, so it can go back only once it has moved on.
         let mut state = ProbeState::default();
         bench.engine.run(&prepared, &mut state).await;
-        state.renditions.get_mut("stream/0").unwrap().newest += 1_000_000_000;
+        let known = &mut state.streams.get_mut("stream").unwrap().renditions;
+        known.values_mut().for_each(|r| r.newest += 1_000_000_000);
         let outcome = bench.engine.run(&prepared, &mut state).await;
         assert_eq!(
             outcome.verdict.to_string(),

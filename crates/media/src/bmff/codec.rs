@@ -10,7 +10,10 @@ pub(super) fn string(codec: &[u8; 4], entry: &Box<'_>, fixed: usize) -> Option<S
     match codec {
         b"avc1" | b"avc3" => {
             let config = find(b"avcC")?.get(1..4)?;
-            Some(format!("{name}.{:02x}{:02x}{:02x}", config[0], config[1], config[2]))
+            Some(format!(
+                "{name}.{:02x}{:02x}{:02x}",
+                config[0], config[1], config[2]
+            ))
         }
         b"hvc1" | b"hev1" => hevc(name, find(b"hvcC")?),
         b"mp4a" => aac(find(b"esds")?),
@@ -31,7 +34,10 @@ fn hevc(name: &str, config: &[u8]) -> Option<String> {
         constraints.pop();
     }
     let constraints: String = constraints.iter().map(|b| format!(".{b:X}")).collect();
-    Some(format!("{name}.{space}{}.{compatibility:X}.{tier}{level}{constraints}", profile & 31))
+    Some(format!(
+        "{name}.{space}{}.{compatibility:X}.{tier}{level}{constraints}",
+        profile & 31
+    ))
 }
 
 /// ISO/IEC 14496-1 section 7.2.6: ES, decoder configuration, and the first five bits of the decoder's own.

@@ -79,7 +79,10 @@ pub(super) fn fragments_with(
             number = fields.u32()?;
         }
         for traf in inner.iter().filter(|b| &b.kind == b"traf") {
-            found.push(Fragment { number, ..fragment(moof, traf, iv_size, defaults)? });
+            found.push(Fragment {
+                number,
+                ..fragment(moof, traf, iv_size, defaults)?
+            });
         }
     }
     match found.is_empty() {
@@ -134,11 +137,27 @@ fn fragment(
                 .checked_add_signed(i64::from(fields.u32()? as i32))
                 .ok_or_else(|| trun.short())?;
         }
-        let first_flags = if flags & 0x4 != 0 { Some(fields.u32()?) } else { None };
+        let first_flags = if flags & 0x4 != 0 {
+            Some(fields.u32()?)
+        } else {
+            None
+        };
         for n in 0..count {
-            let duration = if flags & 0x100 != 0 { fields.u32()? } else { default_duration };
-            let size = if flags & 0x200 != 0 { fields.u32()? } else { default_size };
-            let sample_flags = if flags & 0x400 != 0 { fields.u32()? } else { default_flags };
+            let duration = if flags & 0x100 != 0 {
+                fields.u32()?
+            } else {
+                default_duration
+            };
+            let size = if flags & 0x200 != 0 {
+                fields.u32()?
+            } else {
+                default_size
+            };
+            let sample_flags = if flags & 0x400 != 0 {
+                fields.u32()?
+            } else {
+                default_flags
+            };
             if flags & 0x800 != 0 {
                 fields.u32()?;
             }
@@ -219,8 +238,15 @@ fn groups(sgpd: &Box<'_>, kids: &mut Vec<Kid>) -> Result<(), BoxError> {
         fields.u32()?;
     }
     for _ in 0..fields.u32()?.min(1024) {
-        let size = if version >= 1 && length == 0 { fields.u32()? } else { length };
-        let mut entry = Fields { of: *sgpd, rest: fields.take(size as usize)? };
+        let size = if version >= 1 && length == 0 {
+            fields.u32()?
+        } else {
+            length
+        };
+        let mut entry = Fields {
+            of: *sgpd,
+            rest: fields.take(size as usize)?,
+        };
         entry.take(2)?;
         let protected = entry.uint(1)? != 0;
         entry.take(1)?;
@@ -253,7 +279,9 @@ fn extension(uuid: &Box<'_>, iv_size: u8, fragment: &mut Fragment) -> Result<(),
     } else if kind == TFRF {
         let (version, _) = fields.full()?;
         let count = fields.uint(1)?;
-        let next = (0..count).map(|_| pair(&mut fields, version)).collect::<Result<_, _>>()?;
+        let next = (0..count)
+            .map(|_| pair(&mut fields, version))
+            .collect::<Result<_, _>>()?;
         fragment.smooth_next = Some(next);
     }
     Ok(())

@@ -107,7 +107,14 @@ impl Init {
                         let id = fields.u32()?;
                         fields.u32()?;
                         let (duration, size, flags) = (fields.u32()?, fields.u32()?, fields.u32()?);
-                        defaults.push((id, SampleDefaults { duration, size, flags }));
+                        defaults.push((
+                            id,
+                            SampleDefaults {
+                                duration,
+                                size,
+                                flags,
+                            },
+                        ));
                     }
                 }
                 _ => {}
@@ -117,14 +124,22 @@ impl Init {
             return Err(BoxError::Missing("trak"));
         }
         for track in &mut init.tracks {
-            track.defaults = defaults.iter().find(|(id, _)| *id == track.id).map(|d| d.1).unwrap_or_default();
+            track.defaults = defaults
+                .iter()
+                .find(|(id, _)| *id == track.id)
+                .map(|d| d.1)
+                .unwrap_or_default();
         }
         Ok(init)
     }
 
     /// Default key ids of the protected tracks, without doubles.
     pub fn kids(&self) -> Vec<Kid> {
-        let mut kids: Vec<Kid> = self.tracks.iter().filter_map(|t| Some(t.protection.as_ref()?.kid)).collect();
+        let mut kids: Vec<Kid> = self
+            .tracks
+            .iter()
+            .filter_map(|t| Some(t.protection.as_ref()?.kid))
+            .collect();
         kids.sort_unstable();
         kids.dedup();
         kids
@@ -204,9 +219,19 @@ fn protection(entry: &Box<'_>, fixed: usize) -> Result<([u8; 4], Option<Protecti
     };
     let pattern = match version {
         0 => Pattern::default(),
-        _ => Pattern { encrypted: blocks >> 4, skipped: blocks & 15 },
+        _ => Pattern {
+            encrypted: blocks >> 4,
+            skipped: blocks & 15,
+        },
     };
-    let found = Protection { scheme, kid, version, pattern, iv_size, constant_iv };
+    let found = Protection {
+        scheme,
+        kid,
+        version,
+        pattern,
+        iv_size,
+        constant_iv,
+    };
     Ok((codec, protected.then_some(found)))
 }
 
@@ -227,7 +252,12 @@ fn pssh(found: &Box<'_>) -> Result<Pssh, BoxError> {
     }
     let length = fields.u32()? as usize;
     let data = fields.take(length)?.to_vec();
-    Ok(Pssh { system, version, kids, data })
+    Ok(Pssh {
+        system,
+        version,
+        kids,
+        data,
+    })
 }
 
 /// The `pssh` boxes that stand alone, as in `cenc:pssh` of an MPD.
@@ -236,8 +266,11 @@ pub fn pssh_boxes(bytes: &[u8]) -> Result<Vec<Pssh>, BoxError> {
     if let Some(cut) = found.iter().find(|b| !b.whole) {
         return Err(cut.overrun());
     }
-    let found: Vec<Pssh> =
-        found.iter().filter(|b| &b.kind == b"pssh").map(pssh).collect::<Result<_, _>>()?;
+    let found: Vec<Pssh> = found
+        .iter()
+        .filter(|b| &b.kind == b"pssh")
+        .map(pssh)
+        .collect::<Result<_, _>>()?;
     match found.is_empty() {
         true => Err(BoxError::Missing("pssh")),
         false => Ok(found),

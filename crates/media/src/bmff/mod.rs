@@ -195,4 +195,3 @@ fn descend<'a>(parent: &Box<'a>, path: &[&[u8; 4]]) -> Result<Option<Box<'a>>, B
     }
     Ok(Some(here))
 }
-

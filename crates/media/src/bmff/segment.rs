@@ -121,7 +121,11 @@ fn brands(styp: &Box<'_>) -> Vec<[u8; 4]> {
     let four = |chunk: &[u8]| <[u8; 4]>::try_from(chunk).ok();
     let chunks = styp.body.chunks_exact(4).enumerate();
     // The minor version stands second.
-    chunks.filter(|(n, _)| *n != 1).take(64).filter_map(|(_, c)| four(c)).collect()
+    chunks
+        .filter(|(n, _)| *n != 1)
+        .take(64)
+        .filter_map(|(_, c)| four(c))
+        .collect()
 }
 
 fn index(sidx: &Box<'_>) -> Result<SegmentIndex, BoxError> {
@@ -147,7 +151,12 @@ fn index(sidx: &Box<'_>) -> Result<SegmentIndex, BoxError> {
         });
     }
     let end = (sidx.offset as u64).saturating_add(sidx.size);
-    Ok(SegmentIndex { timescale, earliest, first_byte: end.saturating_add(offset), references })
+    Ok(SegmentIndex {
+        timescale,
+        earliest,
+        first_byte: end.saturating_add(offset),
+        references,
+    })
 }
 
 fn producer_time(prft: &Box<'_>) -> Result<ProducerTime, BoxError> {
@@ -164,7 +173,10 @@ fn producer_time(prft: &Box<'_>) -> Result<ProducerTime, BoxError> {
 fn event(emsg: &Box<'_>) -> Result<EventMessage, BoxError> {
     let mut fields = Fields::new(*emsg);
     let (version, _) = fields.full()?;
-    let mut event = EventMessage { version, ..EventMessage::default() };
+    let mut event = EventMessage {
+        version,
+        ..EventMessage::default()
+    };
     if version == 0 {
         (event.scheme, event.value) = (text(&mut fields)?, text(&mut fields)?);
         (event.timescale, event.time) = (fields.u32()?, u64::from(fields.u32()?));
@@ -180,7 +192,11 @@ fn event(emsg: &Box<'_>) -> Result<EventMessage, BoxError> {
 
 /// A string that ends with a zero byte.
 fn text(fields: &mut Fields<'_>) -> Result<String, BoxError> {
-    let length = fields.rest.iter().position(|b| *b == 0).ok_or_else(|| fields.of.short())?;
+    let length = fields
+        .rest
+        .iter()
+        .position(|b| *b == 0)
+        .ok_or_else(|| fields.of.short())?;
     let text = String::from_utf8_lossy(fields.take(length)?).into_owned();
     fields.take(1)?;
     Ok(text)

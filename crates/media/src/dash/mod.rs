@@ -177,7 +177,10 @@ impl Mpd {
 
     /// Every ContentProtection.
     pub fn protection(&self) -> impl Iterator<Item = &ContentProtection> {
-        self.periods.iter().flat_map(|p| &p.sets).flat_map(AdaptationSet::all_protection)
+        self.periods
+            .iter()
+            .flat_map(|p| &p.sets)
+            .flat_map(AdaptationSet::all_protection)
     }
 
     /// Key ids of every ContentProtection, without doubles.
@@ -192,7 +195,9 @@ impl Mpd {
 impl AdaptationSet {
     /// ContentProtection of the set and of its representations.
     pub fn all_protection(&self) -> impl Iterator<Item = &ContentProtection> {
-        self.protection.iter().chain(self.representations.iter().flat_map(|r| &r.protection))
+        self.protection
+            .iter()
+            .chain(self.representations.iter().flat_map(|r| &r.protection))
     }
 }
 

@@ -47,7 +47,10 @@ impl Reader {
         let text = element.attribute(name)?;
         let found = read(text.trim());
         if found.is_none() {
-            self.wrong(element, format!("must have {what} in @{name}, not {}", quoted(text)));
+            self.wrong(
+                element,
+                format!("must have {what} in @{name}, not {}", quoted(text)),
+            );
         }
         found
     }
@@ -75,7 +78,12 @@ impl Reader {
             "INF" => Some(f64::INFINITY),
             t => t.parse::<f64>().ok().filter(|n| n.is_finite()),
         };
-        self.value(element, "availabilityTimeOffset", "a number of seconds or INF", read)
+        self.value(
+            element,
+            "availabilityTimeOffset",
+            "a number of seconds or INF",
+            read,
+        )
     }
 
     fn truth(&mut self, element: Element<'_>, name: &str) -> Option<bool> {
@@ -185,11 +193,16 @@ impl Reader {
             language: owned(element, "lang"),
             roles: element.all("Role").filter_map(|r| owned(r, "value")).collect(),
             base_urls: self.base_urls(element),
-            protection: element.all("ContentProtection").map(|c| self.protection(c)).collect(),
+            protection: element
+                .all("ContentProtection")
+                .map(|c| self.protection(c))
+                .collect(),
             inband_events: element.all("InbandEventStream").map(descriptor).collect(),
             producer_references: Vec::new(),
             essential: element.all("EssentialProperty").map(descriptor).collect(),
-            segment_alignment: element.attribute("segmentAlignment").is_some_and(|v| v != "false"),
+            segment_alignment: element
+                .attribute("segmentAlignment")
+                .is_some_and(|v| v != "false"),
             representations: Vec::new(),
             line: element.line(),
         };
@@ -204,15 +217,24 @@ impl Reader {
         for representation in element.all("Representation") {
             self.representations += 1;
             if self.representations > MAX_REPRESENTATIONS {
-                self.wrong(representation, format!("must not stand more than {MAX_REPRESENTATIONS} times"));
+                self.wrong(
+                    representation,
+                    format!("must not stand more than {MAX_REPRESENTATIONS} times"),
+                );
                 break;
             }
-            set.representations.push(self.representation(period, element, representation));
+            set.representations
+                .push(self.representation(period, element, representation));
         }
         set
     }
 
-    fn representation(&mut self, period: Element<'_>, set: Element<'_>, element: Element<'_>) -> Representation {
+    fn representation(
+        &mut self,
+        period: Element<'_>,
+        set: Element<'_>,
+        element: Element<'_>,
+    ) -> Representation {
         let inherited = |name: &str| element.attribute(name).or_else(|| set.attribute(name));
         let bandwidth = self.whole(element, "bandwidth");
         if element.attribute("bandwidth").is_none() {
@@ -232,7 +254,10 @@ impl Reader {
             mime_type: inherited("mimeType").map(str::to_owned),
             size: size(element, self).or_else(|| size(set, self)),
             base_urls: self.base_urls(element),
-            protection: element.all("ContentProtection").map(|c| self.protection(c)).collect(),
+            protection: element
+                .all("ContentProtection")
+                .map(|c| self.protection(c))
+                .collect(),
             segments: self.addressing(&levels),
             line: element.line(),
         }
@@ -250,11 +275,17 @@ impl Reader {
         let lists = of("SegmentList");
         if let Some(innermost) = lists.first() {
             let find = |name: &str| lists.iter().find_map(|l| l.first(name));
-            let scale = lists.iter().find_map(|l| self.whole(*l, "timescale")).unwrap_or(1);
+            let scale = lists
+                .iter()
+                .find_map(|l| self.whole(*l, "timescale"))
+                .unwrap_or(1);
             let ticks = lists.iter().find_map(|l| self.whole(*l, "duration")).unwrap_or(0);
             return Addressing::List {
                 init: find("Initialization").and_then(|i| owned(i, "sourceURL")),
-                media: innermost.all("SegmentURL").filter_map(|s| owned(s, "media")).collect(),
+                media: innermost
+                    .all("SegmentURL")
+                    .filter_map(|s| owned(s, "media"))
+                    .collect(),
                 duration: ticks as f64 / scale.max(1) as f64,
             };
         }
@@ -289,8 +320,10 @@ impl Reader {
             line: innermost.line(),
         };
         template.availability_offset = levels.iter().find_map(|l| self.offset(*l)).unwrap_or(0.0);
-        template.availability_complete =
-            levels.iter().find_map(|l| self.truth(*l, "availabilityTimeComplete")).unwrap_or(true);
+        template.availability_complete = levels
+            .iter()
+            .find_map(|l| self.truth(*l, "availabilityTimeComplete"))
+            .unwrap_or(true);
         if template.timescale == 0 {
             self.wrong(innermost, "must have a @timescale above 0");
         }
@@ -301,8 +334,10 @@ impl Reader {
             self.wrong(innermost, "must have a @duration above 0");
             template.duration = None;
         }
-        template.timeline =
-            levels.iter().find_map(|l| l.first("SegmentTimeline")).map(|t| self.timeline(t));
+        template.timeline = levels
+            .iter()
+            .find_map(|l| l.first("SegmentTimeline"))
+            .map(|t| self.timeline(t));
         template
     }
 
@@ -316,9 +351,12 @@ impl Reader {
                 continue;
             };
             let read = |t: &str| t.parse::<i64>().ok().filter(|r| (-1..1 << 32).contains(r));
-            let repeat = self.value(s, "r", "a count of repetitions, or -1", read).unwrap_or(0);
+            let repeat = self
+                .value(s, "r", "a count of repetitions, or -1", read)
+                .unwrap_or(0);
             let next = runs.last().map_or(0, |run| {
-                run.start.saturating_add(run.duration.saturating_mul(run.count.unwrap_or(1)))
+                run.start
+                    .saturating_add(run.duration.saturating_mul(run.count.unwrap_or(1)))
             });
             let start = self.whole(s, "t");
             // A run as long as fits ends where the next one says that it begins.
@@ -353,7 +391,11 @@ impl Reader {
     fn protection(&mut self, element: Element<'_>) -> ContentProtection {
         let mut kids = Vec::new();
         // Several key ids may stand in one attribute (ISO/IEC 23001-7 section 11.2).
-        for text in element.attribute("default_KID").into_iter().flat_map(str::split_whitespace) {
+        for text in element
+            .attribute("default_KID")
+            .into_iter()
+            .flat_map(str::split_whitespace)
+        {
             match Kid::parse(text) {
                 Ok(kid) => kids.push(kid),
                 Err(error) => self.wrong(element, format!("has a bad default_KID: {error}")),
@@ -371,7 +413,10 @@ impl Reader {
         };
         let (pssh, pro) = (bytes("pssh"), bytes("pro"));
         ContentProtection {
-            scheme: element.attribute("schemeIdUri").unwrap_or_default().to_ascii_lowercase(),
+            scheme: element
+                .attribute("schemeIdUri")
+                .unwrap_or_default()
+                .to_ascii_lowercase(),
             value: element.attribute("value").unwrap_or_default().to_owned(),
             kids,
             pssh,

@@ -37,7 +37,10 @@ pub fn parse_patch(bytes: &[u8]) -> Result<Patch, DashError> {
     let root = tree.root();
     if root.name() != "Patch" {
         let found = root.name().chars().take(64).collect();
-        return Err(DashError::Root { wanted: "Patch", found });
+        return Err(DashError::Root {
+            wanted: "Patch",
+            found,
+        });
     }
     let mut reader = Reader::default();
     let mut patch = Patch {
@@ -48,7 +51,9 @@ pub fn parse_patch(bytes: &[u8]) -> Result<Patch, DashError> {
     };
     for required in ["mpdId", "originalPublishTime", "publishTime"] {
         if root.attribute(required).is_none() {
-            reader.problems.line(root.line(), "Patch", format!("must have @{required}"));
+            reader
+                .problems
+                .line(root.line(), "Patch", format!("must have @{required}"));
         }
     }
     for operation in root.children() {

@@ -106,7 +106,10 @@ impl Timeline {
     /// How many segments a run has, when the period ends at `limit` ticks.
     fn count(run: &Run, limit: Option<u64>) -> u64 {
         run.count.unwrap_or_else(|| match limit {
-            Some(limit) => limit.saturating_sub(run.start).div_ceil(run.duration.max(1)).min(1 << 32),
+            Some(limit) => limit
+                .saturating_sub(run.start)
+                .div_ceil(run.duration.max(1))
+                .min(1 << 32),
             None => 1,
         })
     }
@@ -115,7 +118,9 @@ impl Timeline {
     /// positive for a gap, negative for an overlap.
     pub fn jumps(&self) -> impl Iterator<Item = (usize, i64)> {
         self.runs.windows(2).filter_map(|pair| {
-            let end = pair[0].start.saturating_add(pair[0].duration.saturating_mul(pair[0].count?));
+            let end = pair[0]
+                .start
+                .saturating_add(pair[0].duration.saturating_mul(pair[0].count?));
             let jump = pair[1].start as i64 - end as i64;
             (jump != 0).then_some((pair[1].line, jump))
         })
@@ -141,7 +146,13 @@ impl Representation {
                 let url = media.get(usize::try_from(position).ok()?)?.clone();
                 let (number, time) = (position + 1, 0);
                 let start = period.start + position as f64 * duration;
-                Some(SegmentRef { url, number, time, start, duration: *duration })
+                Some(SegmentRef {
+                    url,
+                    number,
+                    time,
+                    start,
+                    duration: *duration,
+                })
             }
             Addressing::Single { .. } => None,
         }
@@ -159,16 +170,28 @@ impl Representation {
                     rest -= if inside { 0 } else { count };
                     inside
                 })?;
-                (run.start.checked_add(rest.checked_mul(run.duration)?)?, run.duration)
+                (
+                    run.start.checked_add(rest.checked_mul(run.duration)?)?,
+                    run.duration,
+                )
             }
             None => {
                 let ticks = template.duration?;
-                (position.checked_mul(ticks)?.checked_add(template.time_offset)?, ticks)
+                (
+                    position.checked_mul(ticks)?.checked_add(template.time_offset)?,
+                    ticks,
+                )
             }
         };
         let start = period.start + (time as f64 - template.time_offset as f64) / scale;
         let url = self.fill(&template.media, number, time);
-        Some(SegmentRef { url, number, time, start, duration: ticks as f64 / scale })
+        Some(SegmentRef {
+            url,
+            number,
+            time,
+            start,
+            duration: ticks as f64 / scale,
+        })
     }
 
     /// Positions of the oldest and the newest segment that there are at an instant: with a timeline those
@@ -192,11 +215,17 @@ impl Representation {
             return (1.0..1e12).contains(&count).then_some((0, count as u64 - 1));
         }
         let elapsed = now.duration_since(mpd.availability_start?).as_secs_f64() - period.start;
-        let offset = Some(template.availability_offset).filter(|o| o.is_finite()).unwrap_or(0.0);
+        let offset = Some(template.availability_offset)
+            .filter(|o| o.is_finite())
+            .unwrap_or(0.0);
         let reach = length.map_or(elapsed + offset, |length| (elapsed + offset).min(length));
         // A complete last segment ends at the period's end, which need not be a multiple of the duration.
         let ended = length.is_some_and(|length| elapsed >= length);
-        let count = if ended { (reach / duration - 1e-9).ceil() } else { (reach / duration + 1e-9).floor() };
+        let count = if ended {
+            (reach / duration - 1e-9).ceil()
+        } else {
+            (reach / duration + 1e-9).floor()
+        };
         if !(1.0..1e12).contains(&count) {
             return None;
         }
@@ -224,7 +253,11 @@ impl Representation {
                 continue;
             }
             let (name, format) = piece.split_once('%').unwrap_or((piece, ""));
-            let width = format.trim_end_matches('d').trim_start_matches('0').parse::<usize>().unwrap_or(0);
+            let width = format
+                .trim_end_matches('d')
+                .trim_start_matches('0')
+                .parse::<usize>()
+                .unwrap_or(0);
             let width = width.min(20);
             match name {
                 "" => out.push('$'),

@@ -12,35 +12,66 @@ fn mpd(attributes: &str, template: &str) -> Mpd {
     parse(text.as_bytes()).unwrap()
 }
 
-const LIVE: &str = "type=\"dynamic\" availabilityStartTime=\"2026-11-23T12:00:00Z\" timeShiftBufferDepth=\"PT10S\"";
+const LIVE: &str =
+    "type=\"dynamic\" availabilityStartTime=\"2026-11-23T12:00:00Z\" timeShiftBufferDepth=\"PT10S\"";
 
 fn available(mpd: &Mpd, now: &str) -> Option<(SegmentRef, SegmentRef)> {
     let period = mpd.current(at(now))?;
     let representation = &period.sets[0].representations[0];
-    Some((representation.oldest(mpd, period, at(now))?, representation.newest(mpd, period, at(now))?))
+    Some((
+        representation.oldest(mpd, period, at(now))?,
+        representation.newest(mpd, period, at(now))?,
+    ))
 }
 
 #[test]
 fn with_a_duration_alone_the_clock_says_what_there_is() {
-    let mpd = mpd(LIVE, "<SegmentTemplate timescale=\"10\" duration=\"20\" startNumber=\"5\" media=\"$Number%03d$.m4s\"/>");
+    let mpd = mpd(
+        LIVE,
+        "<SegmentTemplate timescale=\"10\" duration=\"20\" startNumber=\"5\" media=\"$Number%03d$.m4s\"/>",
+    );
     assert_eq!(mpd.problems, []);
     assert_eq!(available(&mpd, "2026-11-23T12:00:01.9Z"), None);
     let (oldest, newest) = available(&mpd, "2026-11-23T12:00:21Z").unwrap();
-    assert_eq!((newest.url.as_str(), newest.start, newest.duration), ("014.m4s", 18.0, 2.0));
+    assert_eq!(
+        (newest.url.as_str(), newest.start, newest.duration),
+        ("014.m4s", 18.0, 2.0)
+    );
     assert_eq!(oldest.url, "010.m4s");
 }
 
 #[test]
 fn a_timeline_lists_what_there_is_and_an_open_run_fills_the_period() {
-    let timeline = |s: &str| format!("<SegmentTemplate timescale=\"10\" media=\"$Time$\"><SegmentTimeline>{s}</SegmentTimeline></SegmentTemplate>");
+    let timeline = |s: &str| {
+        format!(
+            "<SegmentTemplate timescale=\"10\" media=\"$Time$\"><SegmentTimeline>{s}</SegmentTimeline></SegmentTemplate>"
+        )
+    };
     let listed = mpd(LIVE, &timeline("<S t=\"100\" d=\"20\" r=\"2\"/><S d=\"10\"/>"));
     let (oldest, newest) = available(&listed, "2026-11-23T12:00:21Z").unwrap();
     assert_eq!((oldest.time, newest.time, newest.number), (100, 160, 4));
-    let open = mpd("type=\"static\" mediaPresentationDuration=\"PT9.5S\"", &timeline("<S t=\"0\" d=\"20\" r=\"-1\"/>"));
+    let open = mpd(
+        "type=\"static\" mediaPresentationDuration=\"PT9.5S\"",
+        &timeline("<S t=\"0\" d=\"20\" r=\"-1\"/>"),
+    );
     assert_eq!(available(&open, "2026-11-23T12:00:21Z").unwrap().1.time, 80);
-    let jumpy = mpd(LIVE, &timeline("<S t=\"0\" d=\"20\"/><S t=\"30\" d=\"10\"/><S t=\"35\" d=\"10\"/>"));
-    let Addressing::Template(template) = &jumpy.periods[0].sets[0].representations[0].segments else { panic!() };
-    assert_eq!(template.timeline.as_ref().unwrap().jumps().map(|j| j.1).collect::<Vec<_>>(), [10, -5]);
+    let jumpy = mpd(
+        LIVE,
+        &timeline("<S t=\"0\" d=\"20\"/><S t=\"30\" d=\"10\"/><S t=\"35\" d=\"10\"/>"),
+    );
+    let Addressing::Template(template) = &jumpy.periods[0].sets[0].representations[0].segments else {
+        panic!()
+    };
+    assert_eq!(
+        template
+            .timeline
+            .as_ref()
+            .unwrap()
+            .jumps()
+            .map(|j| j.1)
+            .collect::<Vec<_>>(),
+        [10, -5]
+    );
 }
 
 #[test]
@@ -49,15 +80,27 @@ fn the_current_period_is_the_last_that_has_begun() {
         "<MPD {LIVE}><Period id=\"a\" start=\"PT0S\"/><Period id=\"b\" start=\"PT10S\"><AdaptationSet><Representation id=\"x\" bandwidth=\"1\"/></AdaptationSet></Period><Period id=\"c\" start=\"PT1H\"/></MPD>"
     );
     let mpd = parse(text.as_bytes()).unwrap();
-    assert_eq!(mpd.current(at("2026-11-23T12:00:11Z")).unwrap().id.as_deref(), Some("b"));
-    assert_eq!(mpd.current(at("2026-11-23T12:00:09Z")).unwrap().id.as_deref(), Some("a"));
+    assert_eq!(
+        mpd.current(at("2026-11-23T12:00:11Z")).unwrap().id.as_deref(),
+        Some("b")
+    );
+    assert_eq!(
+        mpd.current(at("2026-11-23T12:00:09Z")).unwrap().id.as_deref(),
+        Some("a")
+    );
     assert_eq!(mpd.periods[0].end, Some(10.0));
 }
 
 #[test]
 fn durations_of_years_are_read_and_noted() {
-    let mpd = mpd("type=\"static\" mediaPresentationDuration=\"P1M\" minBufferTime=\"P0Y0DT1H2M3.5S\"", "");
-    assert_eq!((mpd.duration, mpd.min_buffer_time), (Some(30.0 * 86_400.0), Some(3723.5)));
+    let mpd = mpd(
+        "type=\"static\" mediaPresentationDuration=\"P1M\" minBufferTime=\"P0Y0DT1H2M3.5S\"",
+        "",
+    );
+    assert_eq!(
+        (mpd.duration, mpd.min_buffer_time),
+        (Some(30.0 * 86_400.0), Some(3723.5))
+    );
     assert_eq!(mpd.calendar_durations.len(), 1);
 }
 
@@ -83,9 +126,20 @@ fn mistakes_name_line_and_element_and_reading_goes_on() {
         "<SegmentTemplate timescale=\"x\" media=\"a\" duration=\"0\"/>",
     );
     let said: Vec<String> = mpd.problems.iter().map(ToString::to_string).collect();
-    assert!(said.contains(&"line 2: MPD must have @availabilityStartTime when @type is dynamic".to_owned()), "{said:?}");
-    assert!(said.contains(&"line 5: SegmentTemplate must have a whole number in @timescale, not \"x\"".to_owned()));
-    assert!(mpd.problems.iter().any(|p| p.place == Place::Line(5) && p.message.contains("@duration above 0")));
+    assert!(
+        said.contains(&"line 2: MPD must have @availabilityStartTime when @type is dynamic".to_owned()),
+        "{said:?}"
+    );
+    assert!(
+        said.contains(
+            &"line 5: SegmentTemplate must have a whole number in @timescale, not \"x\"".to_owned()
+        )
+    );
+    assert!(
+        mpd.problems
+            .iter()
+            .any(|p| p.place == Place::Line(5) && p.message.contains("@duration above 0"))
+    );
 }
 
 #[test]
@@ -95,5 +149,8 @@ fn a_patch_names_its_mpd_and_its_changes() {
     )
     .unwrap();
     assert_eq!((patch.operations.len(), patch.mpd_id.as_deref()), (1, Some("x")));
-    assert_eq!(patch.problems[0].to_string(), "line 2: move must be add, replace or remove");
+    assert_eq!(
+        patch.problems[0].to_string(),
+        "line 2: move must be add, replace or remove"
+    );
 }

@@ -31,18 +31,28 @@ impl<'a, 'p> Attributes<'a, 'p> {
         let mut rest = text.trim();
         while !rest.is_empty() && list.len() < MAX_ATTRIBUTES {
             let Some((name, after)) = rest.split_once('=') else {
-                problems.line(line, tag, format!("must be a list of NAME=VALUE, not {}", quoted(rest)));
+                problems.line(
+                    line,
+                    tag,
+                    format!("must be a list of NAME=VALUE, not {}", quoted(rest)),
+                );
                 break;
             };
             let (value, next, is_quoted) = match after.strip_prefix('"') {
                 Some(inside) => match inside.split_once('"') {
                     Some((value, next)) => (value, next, true),
                     None => {
-                        problems.line(line, tag, format!("must close the quotes of {}", quoted(name.trim())));
+                        problems.line(
+                            line,
+                            tag,
+                            format!("must close the quotes of {}", quoted(name.trim())),
+                        );
                         (inside, "", true)
                     }
                 },
-                None => after.find(',').map_or((after, "", false), |at| (&after[..at], &after[at..], false)),
+                None => after
+                    .find(',')
+                    .map_or((after, "", false), |at| (&after[..at], &after[at..], false)),
             };
             let name = name.trim();
             if list.iter().any(|(n, ..)| *n == name) {
@@ -54,7 +64,11 @@ impl<'a, 'p> Attributes<'a, 'p> {
                 Some(rest) => rest.trim_start(),
                 None if next.is_empty() => "",
                 None => {
-                    problems.line(line, tag, format!("must have a comma behind the value of {}", quoted(name)));
+                    problems.line(
+                        line,
+                        tag,
+                        format!("must have a comma behind the value of {}", quoted(name)),
+                    );
                     next
                 }
             };
@@ -73,7 +87,10 @@ impl<'a, 'p> Attributes<'a, 'p> {
     }
 
     fn raw(&self, name: &str) -> Option<(&'a str, bool)> {
-        self.list.iter().find(|(n, ..)| *n == name).map(|(_, v, q)| (*v, *q))
+        self.list
+            .iter()
+            .find(|(n, ..)| *n == name)
+            .map(|(_, v, q)| (*v, *q))
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -171,7 +188,10 @@ pub(super) fn fill<'a>(
             None => problems.line(
                 line,
                 subject,
-                format!("refers to the variable {}, which no EXT-X-DEFINE gives", quoted(name)),
+                format!(
+                    "refers to the variable {}, which no EXT-X-DEFINE gives",
+                    quoted(name)
+                ),
             ),
         }
         rest = behind;
@@ -195,12 +215,18 @@ pub(super) fn byte_range(text: &str) -> Option<(Option<u64>, u64)> {
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?.as_bytes();
+    let digits = text
+        .strip_prefix("0x")
+        .or_else(|| text.strip_prefix("0X"))?
+        .as_bytes();
     if digits.len() % 2 != 0 {
         return None;
     }
     let nibble = |b: u8| (b as char).to_digit(16);
-    digits.chunks_exact(2).map(|pair| Some((nibble(pair[0])? << 4 | nibble(pair[1])?) as u8)).collect()
+    digits
+        .chunks_exact(2)
+        .map(|pair| Some((nibble(pair[0])? << 4 | nibble(pair[1])?) as u8))
+        .collect()
 }
 
 /// ISO 8601 with a zone; `+0000` without its colon is what ffmpeg and others write.

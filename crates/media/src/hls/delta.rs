@@ -29,16 +29,23 @@ pub fn merge(before: &Media, delta: &Media) -> Result<Media, DeltaError> {
         .cloned()
         .collect();
     if (kept.len() as u64) < skipped {
-        return Err(DeltaError::Unknown(delta.media_sequence.saturating_add(kept.len() as u64)));
+        return Err(DeltaError::Unknown(
+            delta.media_sequence.saturating_add(kept.len() as u64),
+        ));
     }
     let last = kept.last().cloned();
-    let mut merged = Media { segments: kept, skipped: None, ..delta.clone() };
+    let mut merged = Media {
+        segments: kept,
+        skipped: None,
+        ..delta.clone()
+    };
     // What the skipped lines said goes on to hold: discontinuities so far, key, init section, clock.
     let mut clock = last.as_ref().and_then(|s| plus(s.program_date_time?, s.duration));
     for (n, segment) in delta.segments.iter().enumerate() {
         let mut segment = segment.clone();
         if let Some(last) = &last {
-            let listed = segment.discontinuity_sequence - delta.discontinuity_sequence.min(segment.discontinuity_sequence);
+            let listed = segment.discontinuity_sequence
+                - delta.discontinuity_sequence.min(segment.discontinuity_sequence);
             segment.discontinuity_sequence = last.discontinuity_sequence.saturating_add(listed);
             segment.map = segment.map.or_else(|| last.map.clone());
             if segment.keys.is_empty() && !delta.segments[..=n].iter().any(|s| !s.keys.is_empty()) {
@@ -49,7 +56,9 @@ pub fn merge(before: &Media, delta: &Media) -> Result<Media, DeltaError> {
             clock = None;
         }
         segment.program_date_time = segment.program_date_time.or(clock);
-        clock = segment.program_date_time.and_then(|at| plus(at, segment.duration));
+        clock = segment
+            .program_date_time
+            .and_then(|at| plus(at, segment.duration));
         merged.segments.push(segment);
     }
     Ok(merged)

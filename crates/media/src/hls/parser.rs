@@ -12,7 +12,10 @@ const MAX_VARIABLES: usize = 1000;
 
 pub(super) fn parse(text: &str, surroundings: Surroundings<'_>) -> Result<Document, HlsError> {
     let mut lines = text.lines().enumerate().map(|(n, line)| (n + 1, line.trim_end()));
-    if lines.next().is_none_or(|(_, first)| !first.starts_with("#EXTM3U")) {
+    if lines
+        .next()
+        .is_none_or(|(_, first)| !first.starts_with("#EXTM3U"))
+    {
         return Err(HlsError::NoHeader);
     }
     let mut parser = Parser::new(surroundings);
@@ -114,7 +117,11 @@ impl<'a> Parser<'a> {
     fn whole(&mut self, line: usize, tag: &'static str, value: &str) -> Option<u64> {
         let found = value.trim().parse().ok();
         if found.is_none() {
-            self.wrong(line, tag, format!("must be a whole number, not {}", quoted(value)));
+            self.wrong(
+                line,
+                tag,
+                format!("must be a whole number, not {}", quoted(value)),
+            );
         }
         found
     }
@@ -165,7 +172,9 @@ impl<'a> Parser<'a> {
             "EXT-OATCLS-SCTE35" => self.cues.push(Cue::Scte35(STANDARD.decode(value.trim()).ok())),
             "EXT-X-SCTE35" => {
                 let mut list = self.attributes("EXT-X-SCTE35", line, value);
-                let cue = list.text("CUE").and_then(|text| STANDARD.decode(text.trim()).ok());
+                let cue = list
+                    .text("CUE")
+                    .and_then(|text| STANDARD.decode(text.trim()).ok());
                 self.cues.push(Cue::Scte35(cue));
             }
             "EXT-X-VERSION" => {
@@ -174,15 +183,27 @@ impl<'a> Parser<'a> {
             }
             "EXT-X-INDEPENDENT-SEGMENTS" => self.independent = true,
             "EXT-X-START" => {
-                let offset = value.split(',').find_map(|a| a.trim().strip_prefix("TIME-OFFSET="));
-                self.start = offset.and_then(|v| v.parse().ok()).filter(|v: &f64| v.is_finite());
+                let offset = value
+                    .split(',')
+                    .find_map(|a| a.trim().strip_prefix("TIME-OFFSET="));
+                self.start = offset
+                    .and_then(|v| v.parse().ok())
+                    .filter(|v: &f64| v.is_finite());
                 if self.start.is_none() {
-                    self.wrong(line, "EXT-X-START", "must have a number of seconds as TIME-OFFSET");
+                    self.wrong(
+                        line,
+                        "EXT-X-START",
+                        "must have a number of seconds as TIME-OFFSET",
+                    );
                 }
             }
             "EXT-X-DEFINE" => self.define(line, value),
-            "EXT-X-STREAM-INF" | "EXT-X-I-FRAME-STREAM-INF" | "EXT-X-MEDIA" | "EXT-X-SESSION-KEY"
-            | "EXT-X-SESSION-DATA" | "EXT-X-CONTENT-STEERING" => {
+            "EXT-X-STREAM-INF"
+            | "EXT-X-I-FRAME-STREAM-INF"
+            | "EXT-X-MEDIA"
+            | "EXT-X-SESSION-KEY"
+            | "EXT-X-SESSION-DATA"
+            | "EXT-X-CONTENT-STEERING" => {
                 self.multivariant_line.get_or_insert(line);
                 self.multivariant_tag(line, name, value);
             }
@@ -210,7 +231,11 @@ impl<'a> Parser<'a> {
             }
             "EXT-X-MEDIA-SEQUENCE" | "EXT-X-DISCONTINUITY-SEQUENCE" => {
                 let media = name == "EXT-X-MEDIA-SEQUENCE";
-                let tag = if media { "EXT-X-MEDIA-SEQUENCE" } else { "EXT-X-DISCONTINUITY-SEQUENCE" };
+                let tag = if media {
+                    "EXT-X-MEDIA-SEQUENCE"
+                } else {
+                    "EXT-X-DISCONTINUITY-SEQUENCE"
+                };
                 self.once(line, tag);
                 let number = self.whole(line, tag, value).unwrap_or_default();
                 if !self.media.segments.is_empty() || !self.parts.is_empty() {
@@ -273,14 +298,24 @@ impl<'a> Parser<'a> {
                 let (kind, uri) = (list.required("TYPE"), list.required("URI"));
                 let start = list.integer("BYTERANGE-START").unwrap_or(0);
                 if let (Some(kind), Some(uri)) = (kind, uri) {
-                    self.media.preload_hints.push(PreloadHint { kind, uri, start, line });
+                    self.media.preload_hints.push(PreloadHint {
+                        kind,
+                        uri,
+                        start,
+                        line,
+                    });
                 }
             }
             "EXT-X-RENDITION-REPORT" => {
                 let mut list = self.attributes("EXT-X-RENDITION-REPORT", line, value);
                 let (last_msn, last_part) = (list.integer("LAST-MSN"), list.integer("LAST-PART"));
                 if let Some(uri) = list.required("URI") {
-                    self.media.rendition_reports.push(RenditionReport { uri, last_msn, last_part, line });
+                    self.media.rendition_reports.push(RenditionReport {
+                        uri,
+                        last_msn,
+                        last_part,
+                        line,
+                    });
                 }
             }
             // A tag that is not known is ignored (section 6.3.1).
@@ -293,7 +328,10 @@ impl<'a> Parser<'a> {
         match name {
             "EXT-X-STREAM-INF" => {
                 if let Some(before) = &self.variant {
-                    let message = format!("must be followed by a URI; the one on line {} is not", before.line);
+                    let message = format!(
+                        "must be followed by a URI; the one on line {} is not",
+                        before.line
+                    );
                     self.wrong(line, "EXT-X-STREAM-INF", message);
                 }
                 let variant = self.variant("EXT-X-STREAM-INF", line, value);
@@ -320,7 +358,9 @@ impl<'a> Parser<'a> {
                 };
                 match rendition.kind.as_str() {
                     "AUDIO" | "VIDEO" | "" => {}
-                    "SUBTITLES" if rendition.uri.is_none() => list.wrong("must have a URI with TYPE=SUBTITLES"),
+                    "SUBTITLES" if rendition.uri.is_none() => {
+                        list.wrong("must have a URI with TYPE=SUBTITLES")
+                    }
                     "SUBTITLES" => {}
                     "CLOSED-CAPTIONS" if rendition.uri.is_some() => {
                         list.wrong("must not have a URI with TYPE=CLOSED-CAPTIONS");
@@ -344,7 +384,11 @@ impl<'a> Parser<'a> {
                 self.once(line, "EXT-X-CONTENT-STEERING");
                 let mut list = self.attributes("EXT-X-CONTENT-STEERING", line, value);
                 let (server, pathway) = (list.required("SERVER-URI"), list.text("PATHWAY-ID"));
-                self.multivariant.steering = server.map(|server| Steering { server, pathway, line });
+                self.multivariant.steering = server.map(|server| Steering {
+                    server,
+                    pathway,
+                    line,
+                });
             }
             _ => {
                 let mut list = self.attributes("EXT-X-SESSION-DATA", line, value);
@@ -360,10 +404,18 @@ impl<'a> Parser<'a> {
         let mut list = self.attributes(tag, line, value);
         let codecs = list.text("CODECS").unwrap_or_default();
         let variant = Variant {
-            uri: if tag == "EXT-X-I-FRAME-STREAM-INF" { list.required("URI").unwrap_or_default() } else { String::new() },
+            uri: if tag == "EXT-X-I-FRAME-STREAM-INF" {
+                list.required("URI").unwrap_or_default()
+            } else {
+                String::new()
+            },
             bandwidth: list.integer("BANDWIDTH").unwrap_or(0),
             average_bandwidth: list.integer("AVERAGE-BANDWIDTH"),
-            codecs: codecs.split(',').map(|c| c.trim().to_owned()).filter(|c| !c.is_empty()).collect(),
+            codecs: codecs
+                .split(',')
+                .map(|c| c.trim().to_owned())
+                .filter(|c| !c.is_empty())
+                .collect(),
             resolution: list.resolution("RESOLUTION"),
             frame_rate: list.number("FRAME-RATE"),
             hdcp_level: list.text("HDCP-LEVEL"),
@@ -396,14 +448,20 @@ impl<'a> Parser<'a> {
             [None, Some(name), None] => match imports.and_then(|known| known.get(name)) {
                 Some(value) => Some((name, value.clone())),
                 None => {
-                    list.wrong(format!("imports {}, which the multivariant playlist does not define", quoted(name)));
+                    list.wrong(format!(
+                        "imports {}, which the multivariant playlist does not define",
+                        quoted(name)
+                    ));
                     None
                 }
             },
             [None, None, Some(name)] => match query.and_then(|query| parameter(query, name)) {
                 Some(value) => Some((name, value)),
                 None => {
-                    list.wrong(format!("takes {} from the query of its URI, which does not have it", quoted(name)));
+                    list.wrong(format!(
+                        "takes {} from the query of its URI, which does not have it",
+                        quoted(name)
+                    ));
                     None
                 }
             },
@@ -414,7 +472,10 @@ impl<'a> Parser<'a> {
         };
         if let Some((name, value)) = found {
             if self.variables.len() >= MAX_VARIABLES || self.variables.contains_key(name) {
-                let message = format!("must not define {} twice, nor more than {MAX_VARIABLES}", quoted(name));
+                let message = format!(
+                    "must not define {} twice, nor more than {MAX_VARIABLES}",
+                    quoted(name)
+                );
                 return self.wrong(line, "EXT-X-DEFINE", message);
             }
             self.variables.insert(name.clone(), value);
@@ -439,7 +500,9 @@ impl<'a> Parser<'a> {
             found
         });
         let kid = list.text("KEYID").and_then(|text| {
-            Kid::parse(&text).map_err(|e| list.wrong(format!("has a bad KEYID: {e}"))).ok()
+            Kid::parse(&text)
+                .map_err(|e| list.wrong(format!("has a bad KEYID: {e}")))
+                .ok()
         });
         Some(Key {
             format: list.text("KEYFORMAT").unwrap_or_else(|| "identity".into()),
@@ -457,9 +520,18 @@ impl<'a> Parser<'a> {
             self.keys = Arc::new([]);
             return;
         };
-        let mut keys: Vec<Key> = self.keys.iter().filter(|k| k.format != key.format).cloned().collect();
+        let mut keys: Vec<Key> = self
+            .keys
+            .iter()
+            .filter(|k| k.format != key.format)
+            .cloned()
+            .collect();
         if keys.len() >= MAX_KEYS {
-            return self.wrong(line, "EXT-X-KEY", format!("must not stand in more than {MAX_KEYS} formats"));
+            return self.wrong(
+                line,
+                "EXT-X-KEY",
+                format!("must not stand in more than {MAX_KEYS} formats"),
+            );
         }
         keys.push(key);
         self.keys = keys.into();
@@ -470,7 +542,11 @@ impl<'a> Parser<'a> {
         let (uri, range) = (list.required("URI"), list.byte_range("BYTERANGE"));
         if let Some(uri) = uri {
             let byte_range = range.map(|(offset, length)| located(&uri, offset, length, &mut self.map_end));
-            self.map = Some(Arc::new(Map { uri, byte_range, line }));
+            self.map = Some(Arc::new(Map {
+                uri,
+                byte_range,
+                line,
+            }));
         }
     }
 
@@ -481,11 +557,22 @@ impl<'a> Parser<'a> {
         if !list.has("DURATION") {
             list.wrong("must have DURATION");
         }
-        let (independent, gap, range) = (list.yes("INDEPENDENT"), list.yes("GAP"), list.byte_range("BYTERANGE"));
+        let (independent, gap, range) = (
+            list.yes("INDEPENDENT"),
+            list.yes("GAP"),
+            list.byte_range("BYTERANGE"),
+        );
         let uri = uri.unwrap_or_default();
         let byte_range = range.map(|(offset, length)| located(&uri, offset, length, &mut self.part_end));
         let duration = duration.unwrap_or(0.0);
-        self.parts.push(Part { uri, duration, independent, byte_range, gap, line });
+        self.parts.push(Part {
+            uri,
+            duration,
+            independent,
+            byte_range,
+            gap,
+            line,
+        });
     }
 
     fn date_range(&mut self, line: usize, value: &str) {
@@ -520,12 +607,17 @@ impl<'a> Parser<'a> {
             self.problems.line(line, "EXTINF", "must stand before this URI");
             0.0
         });
-        let byte_range =
-            self.byte_range.take().map(|(offset, length)| located(&uri, offset, length, &mut self.range_end));
+        let byte_range = self
+            .byte_range
+            .take()
+            .map(|(offset, length)| located(&uri, offset, length, &mut self.range_end));
         let own_date = self.date.take();
         if std::mem::take(&mut self.discontinuity) {
             self.clock = None;
-            self.media.segments.push(Segment { discontinuity: true, ..self.segment(duration) });
+            self.media.segments.push(Segment {
+                discontinuity: true,
+                ..self.segment(duration)
+            });
         } else {
             self.media.segments.push(self.segment(duration));
         }
@@ -541,11 +633,18 @@ impl<'a> Parser<'a> {
     }
 
     fn segment(&self, duration: f64) -> Segment {
-        let before = self.media.skipped.unwrap_or(0).saturating_add(self.media.segments.len() as u64);
+        let before = self
+            .media
+            .skipped
+            .unwrap_or(0)
+            .saturating_add(self.media.segments.len() as u64);
         Segment {
             duration,
             sequence: self.media.media_sequence.saturating_add(before),
-            discontinuity_sequence: self.media.discontinuity_sequence.saturating_add(self.discontinuities),
+            discontinuity_sequence: self
+                .media
+                .discontinuity_sequence
+                .saturating_add(self.discontinuities),
             map: self.map.clone(),
             keys: self.keys.clone(),
             gap: self.gap,

@@ -25,9 +25,18 @@ fn dates_are_carried_from_segment_to_segment_but_not_across_a_discontinuity() {
         "{HEAD}#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-PROGRAM-DATE-TIME:2026-11-23T12:00:00.000+0000\n#EXTINF:6,\na\n#EXTINF:5.5,\nb\n#EXT-X-DISCONTINUITY\n#EXTINF:6,\nc\n"
     ));
     assert_eq!(list.segments[1].sequence, 8);
-    assert_eq!(list.segments[1].program_date_time, Some("2026-11-23T12:00:06Z".parse().unwrap()));
+    assert_eq!(
+        list.segments[1].program_date_time,
+        Some("2026-11-23T12:00:06Z".parse().unwrap())
+    );
     assert_eq!(list.segments[1].own_date, None);
-    assert_eq!((list.segments[2].program_date_time, list.segments[2].discontinuity_sequence), (None, 1));
+    assert_eq!(
+        (
+            list.segments[2].program_date_time,
+            list.segments[2].discontinuity_sequence
+        ),
+        (None, 1)
+    );
     assert!(list.is_live());
 }
 
@@ -39,7 +48,10 @@ fn a_key_applies_until_the_next_of_its_format_and_none_ends_all() {
          #EXTINF:6,\na\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"skd://2\",KEYFORMAT=\"com.apple.streamingkeydelivery\"\n\
          #EXTINF:6,\nb\n#EXT-X-KEY:METHOD=NONE\n#EXTINF:6,\nc\n"
     ));
-    assert_eq!(list.segments[0].keys[1].kid.unwrap().to_string(), "00112233445566778899aabbccddeeff");
+    assert_eq!(
+        list.segments[0].keys[1].kid.unwrap().to_string(),
+        "00112233445566778899aabbccddeeff"
+    );
     let uris: Vec<&str> = list.segments[1].keys.iter().map(|k| k.uri.as_str()).collect();
     assert_eq!(uris, ["data:x,y", "skd://2"]);
     assert!(list.segments[2].keys.is_empty());
@@ -47,8 +59,9 @@ fn a_key_applies_until_the_next_of_its_format_and_none_ends_all() {
 
 #[test]
 fn byte_ranges_without_offset_go_on_where_the_last_ended() {
-    let list =
-        media(&format!("{HEAD}#EXTINF:6,\n#EXT-X-BYTERANGE:100@10\na\n#EXTINF:6,\n#EXT-X-BYTERANGE:50\na\n"));
+    let list = media(&format!(
+        "{HEAD}#EXTINF:6,\n#EXT-X-BYTERANGE:100@10\na\n#EXTINF:6,\n#EXT-X-BYTERANGE:50\na\n"
+    ));
     assert_eq!(list.segments[1].byte_range, Some((110, 50)));
 }
 
@@ -73,10 +86,15 @@ fn variables_are_filled_in_from_all_three_sources() {
     let text = format!(
         "{HEAD}#EXT-X-DEFINE:NAME=\"a\",VALUE=\"x\"\n#EXT-X-DEFINE:IMPORT=\"host\"\n#EXT-X-DEFINE:QUERYPARAM=\"token\"\n#EXTINF:6,\n{{$host}}/{{$a}}?t={{$token}}\n"
     );
-    let around = Surroundings { imports: Some(&known), query: Some("b=1&token=p%2Fq") };
+    let around = Surroundings {
+        imports: Some(&known),
+        query: Some("b=1&token=p%2Fq"),
+    };
     let found = parse_in(text.as_bytes(), around).unwrap();
     assert_eq!(found.problems, []);
-    let Playlist::Media(list) = found.playlist else { panic!() };
+    let Playlist::Media(list) = found.playlist else {
+        panic!()
+    };
     assert_eq!(list.segments[0].uri, "cdn/x?t=p/q");
     assert!(problems(&text)[0].contains("imports \"host\""));
     assert_eq!(
@@ -87,17 +105,23 @@ fn variables_are_filled_in_from_all_three_sources() {
 
 #[test]
 fn a_delta_update_merges_to_the_whole_playlist() {
-    let segments = |numbers: std::ops::Range<u64>| {
-        numbers.map(|n| format!("#EXTINF:6,\n{n}\n")).collect::<String>()
-    };
+    let segments =
+        |numbers: std::ops::Range<u64>| numbers.map(|n| format!("#EXTINF:6,\n{n}\n")).collect::<String>();
     let date = "#EXT-X-PROGRAM-DATE-TIME:2026-11-23T12:00:00Z\n#EXT-X-MAP:URI=\"i\"\n";
-    let before = media(&format!("{HEAD}#EXT-X-MEDIA-SEQUENCE:10\n{date}{}", segments(10..20)));
+    let before = media(&format!(
+        "{HEAD}#EXT-X-MEDIA-SEQUENCE:10\n{date}{}",
+        segments(10..20)
+    ));
     let delta = media(&format!(
         "{HEAD}#EXT-X-MEDIA-SEQUENCE:12\n#EXT-X-SKIP:SKIPPED-SEGMENTS=6\n{}",
         segments(18..22)
     ));
     let merged = merge(&before, &delta).unwrap();
-    let numbers: Vec<(u64, &str)> = merged.segments.iter().map(|s| (s.sequence, s.uri.as_str())).collect();
+    let numbers: Vec<(u64, &str)> = merged
+        .segments
+        .iter()
+        .map(|s| (s.sequence, s.uri.as_str()))
+        .collect();
     assert_eq!((numbers[0], numbers[9]), ((12, "12"), (21, "21")));
     assert_eq!(merged.segments[9].map.as_ref().unwrap().uri, "i");
     assert_eq!(merged.live_edge(), Some("2026-11-23T12:01:12Z".parse().unwrap()));
@@ -124,7 +148,9 @@ fn reading_goes_on_behind_a_mistake_and_every_mistake_names_line_and_tag() {
     assert_eq!(parse(b"<html>"), Err(HlsError::NoHeader));
     assert_eq!(parse(b""), Err(HlsError::NoHeader));
     assert_eq!(
-        problems(&format!("{HEAD}#EXTINF:x,\na\n#EXT-X-MEDIA-SEQUENCE:-1\nb\n#EXT-X-KEY:METHOD=AES-128\n#EXTINF:6,\nc")),
+        problems(&format!(
+            "{HEAD}#EXTINF:x,\na\n#EXT-X-MEDIA-SEQUENCE:-1\nb\n#EXT-X-KEY:METHOD=AES-128\n#EXTINF:6,\nc"
+        )),
         [
             "line 3: EXTINF must begin with a duration in seconds, not \"x\"",
             "line 5: EXT-X-MEDIA-SEQUENCE must be a whole number, not \"-1\"",

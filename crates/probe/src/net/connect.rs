@@ -22,27 +22,15 @@ const STAGGER: Duration = Duration::from_millis(250);
 pub(super) async fn connect(
     client: &Client,
     url: &Url,
+    only: Option<IpAddr>,
     deadline: Instant,
     hop: &mut Hop,
 ) -> Result<TcpStream, Failure> {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or(443);
-    let addresses = match url.host() {
-        Some(Host::Ipv4(ip)) => vec![IpAddr::V4(ip)],
-        Some(Host::Ipv6(ip)) => vec![IpAddr::V6(ip)],
-        _ => {
-            let started = Instant::now();
-            let found = timeout_at(deadline, client.resolver.lookup(host))
-                .await
-                .unwrap_or_else(|_| {
-                    Err(Failure::inconclusive(
-                        Reason::LocalDns,
-                        "this runner's resolver did not answer in time",
-                    ))
-                });
-            hop.phases.dns = Some(started.elapsed().as_secs_f64());
-            found?
-        }
+    let addresses = match only {
+        Some(address) => vec![address],
+        None => addresses(client, url, deadline, hop).await?,
     };
     let allowed: Vec<SocketAddr> = addresses
         .iter()
@@ -62,6 +50,32 @@ pub(super) async fn connect(
         Reason::AddressRefused,
         format!("{host} is {first}, which this pool does not allow (RunnerPool spec.egress.allowCidrs)"),
     ))
+}
+
+/// The addresses of a URL's host; the hop gets its phase `dns`.
+pub(super) async fn addresses(
+    client: &Client,
+    url: &Url,
+    deadline: Instant,
+    hop: &mut Hop,
+) -> Result<Vec<IpAddr>, Failure> {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => return Ok(vec![IpAddr::V4(ip)]),
+        Some(Host::Ipv6(ip)) => return Ok(vec![IpAddr::V6(ip)]),
+        _ => {}
+    }
+    let host = url.host_str().unwrap_or_default();
+    let started = Instant::now();
+    let found = timeout_at(deadline, client.resolver.lookup(host))
+        .await
+        .unwrap_or_else(|_| {
+            Err(Failure::inconclusive(
+                Reason::LocalDns,
+                "this runner's resolver did not answer in time",
+            ))
+        });
+    hop.phases.dns = Some(started.elapsed().as_secs_f64());
+    found
 }
 
 /// Tries the addresses with a head start for each, families in turn; the first that connects wins.

@@ -42,7 +42,7 @@ pub(super) async fn exchange(
     hop: &mut Hop,
 ) -> Result<Response, Failure> {
     let host = sent.url.host_str().unwrap_or_default();
-    let stream = connect::connect(client, sent.url, deadline, hop).await?;
+    let stream = connect::connect(client, sent.url, sent.request.address, deadline, hop).await?;
     if sent.url.scheme() == "https" {
         let stream = client.tls.handshake(stream, host, deadline, hop).await?;
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");

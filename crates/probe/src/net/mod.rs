@@ -18,7 +18,9 @@ pub use resolve::Resolver;
 pub use tls::{PrepareError, TlsSetup};
 
 use drmwatch_plan::{Hop, Reason, Verdict};
+use futures::future::BoxFuture;
 use hyper::{HeaderMap, Method, StatusCode, body::Bytes, header};
+use std::net::IpAddr;
 use tokio::time::Instant;
 use url::Url;
 
@@ -41,6 +43,26 @@ pub struct Request {
     pub max_body: usize,
     /// Whether more than `max_body` is a failure, or just cut off there.
     pub truncate: bool,
+    /// The one address of the host to connect to, in the stead of all that it has.
+    pub address: Option<IpAddr>,
+}
+
+/// A way to tenants' networks. There is one, [`Client`]; tests put a world of their own in its place.
+pub trait Door: Send + Sync {
+    /// Makes a request and follows its redirects; every hop is recorded, however it ends.
+    fn send<'a>(
+        &'a self,
+        request: &'a Request,
+        deadline: Instant,
+        hops: &'a mut Vec<Hop>,
+    ) -> BoxFuture<'a, Result<Response, Failure>>;
+
+    /// The addresses behind the host of a URL that may be connected to.
+    fn addresses<'a>(
+        &'a self,
+        url: &'a Url,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>>;
 }
 
 impl Request {
@@ -55,6 +77,7 @@ impl Request {
             max_redirects: 5,
             max_body,
             truncate: false,
+            address: None,
         }
     }
 }
@@ -110,8 +133,7 @@ impl Client {
         Client { resolver, guard, tls }
     }
 
-    /// Makes a request and follows its redirects; every hop is recorded, however it ends.
-    pub async fn send(
+    async fn follow(
         &self,
         request: &Request,
         deadline: Instant,
@@ -174,6 +196,28 @@ impl Client {
     }
 }
 
+impl Door for Client {
+    fn send<'a>(
+        &'a self,
+        request: &'a Request,
+        deadline: Instant,
+        hops: &'a mut Vec<Hop>,
+    ) -> BoxFuture<'a, Result<Response, Failure>> {
+        Box::pin(self.follow(request, deadline, hops))
+    }
+
+    fn addresses<'a>(
+        &'a self,
+        url: &'a Url,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+        Box::pin(async move {
+            let found = connect::addresses(self, url, deadline, &mut Hop::default()).await?;
+            Ok(found.into_iter().filter(|ip| self.guard.allows(*ip)).collect())
+        })
+    }
+}
+
 /// The Location of an answer that is to be followed.
 fn redirect(response: &Response, max: u8) -> Option<Option<&str>> {
     let follow = max > 0 && matches!(response.status.as_u16(), 301 | 302 | 303 | 307 | 308);
@@ -185,7 +229,7 @@ fn redirect(response: &Response, max: u8) -> Option<Option<&str>> {
     })
 }
 
-fn parse(url: &str) -> Result<Url, Failure> {
+pub(crate) fn parse(url: &str) -> Result<Url, Failure> {
     // The URL may hold a secret, so the message does not quote it.
     let invalid = |what: &str| Failure {
         verdict: Verdict::Inconclusive(Reason::ConfigurationInvalid),

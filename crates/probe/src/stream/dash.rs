@@ -1,154 +1,326 @@
-//! DASH: gather and parse.
+//! DASH: which representations to look at, and where their segments are.
 
-use super::{MAX_RENDITIONS, Stream, judge, resolve};
-use crate::{
-    net::{Failure, Response},
-    run::Context,
-    state::ProbeState,
+use super::{
+    Gathered, Plan, choose,
+    fetch::{Ask, Fetcher},
+    segments::{self, Place, Wanted},
+    signals,
 };
-use drmwatch_media::dash::{self, Mpd, Newest, Representation};
+use crate::net::{Failure, Response};
+use drmwatch_checks::model::{Alternative, Declared, Edge, Kind, Manifest, Rendition};
+use drmwatch_media::dash::{
+    self, AdaptationSet, Addressing, BaseUrl, DashError, Mpd, Period, Representation, SegmentRef,
+};
 use drmwatch_plan::Reason;
-use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use futures::stream::{self, StreamExt};
+use jiff::Timestamp;
 use url::Url;
 
-/// Longest wait for a second look.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
-
-pub(super) async fn check(
-    stream: &mut Stream<'_>,
-    context: &mut Context<'_, '_>,
-    response: Response,
-    state: &mut ProbeState,
-) -> Result<(), Failure> {
-    let mut mpd = parse(&response)?;
-    stream.live = mpd.dynamic;
-    judge::liveness(mpd.dynamic, stream.spec.live)?;
-    if mpd.dynamic {
-        mpd = live_edge(stream, context, &response.url, mpd, state).await?;
-    }
-    stream.signalled.clone_from(&mpd.kids);
-    let now = (context.clock)();
-    stream.variants = mpd.current(now).count() as u32;
-    for (index, representation) in mpd.current(now).take(MAX_RENDITIONS).enumerate() {
-        if representation.content_type == "text" || representation.content_type == "image" {
-            continue;
-        }
-        let base = base(&response.url, representation)?;
-        let init = match representation.init_url() {
-            Some(uri) => Some(
-                stream
-                    .init(context, &resolve(&base, &uri, representation.line)?, None)
-                    .await?,
-            ),
-            None => None,
-        };
-        match (representation.newest(&mpd, now), &representation.segments) {
-            (Some(newest), _) => {
-                let url = resolve(&base, &newest.url, representation.line)?;
-                stream.segment(context, &url, None, init.as_ref(), false).await?;
-            }
-            (None, dash::Segments::Single) => stream.segment(context, &base, None, None, false).await?,
-            (None, _) => {
-                let message = format!("representation {index} of the MPD has no segment yet");
-                return Err(Failure::fail(Reason::NoSegments, message));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn parse(response: &Response) -> Result<Mpd, Failure> {
+pub(super) fn parse(response: &Response) -> Result<Mpd, Failure> {
     dash::parse(&response.body).map_err(|error| {
         let reason = match error {
-            dash::DashError::NotMpd(_) | dash::DashError::NotUtf8(_) => Reason::NotAManifest,
-            _ => Reason::ManifestInvalid,
+            DashError::Root { .. } | DashError::NotUtf8(_) => Reason::NotAManifest,
+            DashError::Xml(_) => Reason::ManifestInvalid,
         };
         Failure::fail(reason, format!("the MPD of {}: {error}", response.host()))
     })
 }
 
-fn base(document: &Url, representation: &Representation) -> Result<Url, Failure> {
-    representation
-        .base_urls
-        .iter()
-        .try_fold(document.clone(), |base, relative| {
-            resolve(&base, relative, representation.line)
-        })
-}
-
-/// Judges the live edge of every representation; gives the MPD that was looked at last.
-async fn live_edge(
-    stream: &mut Stream<'_>,
-    context: &mut Context<'_, '_>,
-    url: &Url,
+pub(super) async fn gather(
+    fetcher: &Fetcher<'_>,
+    plan: &Plan<'_>,
+    gathered: &mut Gathered,
     mpd: Mpd,
-    state: &mut ProbeState,
-) -> Result<Mpd, Failure> {
-    let mut mpd = mpd;
-    let mut remembered_now = std::collections::BTreeMap::new();
-    let mut looked_again = false;
-    loop {
-        let now = (context.clock)();
-        let mut again: Option<Duration> = None;
-        for (index, representation) in mpd.current(now).take(MAX_RENDITIONS).enumerate() {
-            let Some(newest) = representation.newest(&mpd, now) else {
-                continue;
-            };
-            let key = stream.key(index);
-            let look = look(stream, &mpd, &newest, now);
-            let before = remembered_now
-                .get(&key)
-                .or_else(|| state.renditions.get(&key))
-                .cloned();
-            let verdict = judge::live_edge(&look, before.as_ref());
-            let remembered = judge::remember(&look, before.as_ref());
-            state.renditions.insert(key.clone(), remembered.clone());
-            match verdict {
-                judge::Edge::Moves { age } => {
-                    stream.age = age.map(|a| a.max(stream.age.unwrap_or(f64::MIN))).or(stream.age);
-                }
-                judge::Edge::Stale { age } => {
-                    stream.age = Some(age);
-                    let message = format!(
-                        "the live edge of representation {index} stands still: its newest segment is {age:.0} s old; more than {:.0} s is stale",
-                        look.limit
-                    );
-                    return Err(Failure::fail(Reason::ManifestStale, message));
-                }
-                judge::Edge::Regressed if looked_again => {
-                    let message = format!("the timeline of representation {index} went backwards");
-                    return Err(Failure::fail(Reason::SequenceRegressed, message));
-                }
-                judge::Edge::Regressed => {
-                    remembered_now.extend(before.map(|b| (key, b)));
-                    again = again.max(Some(Duration::from_secs(1)));
-                }
-                judge::Edge::LookAgain => {
-                    remembered_now.insert(key, remembered);
-                    let wait = Duration::from_secs_f64(newest.duration.clamp(1.0, 60.0) * 1.5);
-                    again = again.max(Some(wait.min(LONGEST_WAIT)));
-                }
+    response: &Response,
+) -> Result<(), Failure> {
+    let now = gathered.at;
+    let mut targets = Vec::new();
+    if let Some(period) = mpd.current(now) {
+        for (n, set) in period.sets.iter().enumerate() {
+            for representation in &set.representations {
+                gathered.variants += 1;
+                let rendition = rendition(n, set, representation, &mpd, period, now, targets.len());
+                let base = base(
+                    gathered,
+                    &response.url,
+                    [
+                        &mpd.base_urls,
+                        &period.base_urls,
+                        &set.base_urls,
+                        &representation.base_urls,
+                    ],
+                );
+                targets.push((rendition, base, representation, period));
             }
         }
-        let Some(wait) = again else { return Ok(mpd) };
-        looked_again = true;
-        sleep_until((Instant::now() + wait).min(context.deadline)).await;
-        let response = stream.manifest(context, url.as_str()).await?;
-        mpd = parse(&response)?;
+    }
+    gathered.listed = targets.len();
+    let chosen = choose(targets, |t| t.0.kind, plan.turn);
+    let count = chosen.len();
+    let mut jobs = Vec::new();
+    for (n, (mut rendition, base, representation, period)) in chosen.into_iter().enumerate() {
+        let mut wanted = match &base {
+            Some(base) if plan.segments && rendition.kind != Kind::TrickPlay => {
+                wanted(gathered, base, representation, &mpd, period, now)
+            }
+            _ => Wanted::default(),
+        };
+        wanted.whole = plan.whole(n, count) && wanted.newest.as_ref().is_some_and(|p| p.range.is_none());
+        wanted.canary = plan.canary;
+        jobs.push(async move {
+            let kept = segments::gather(fetcher, &mut rendition, wanted).await?;
+            Ok::<_, Failure>((rendition, kept))
+        });
+    }
+    let done: Vec<_> = stream::iter(jobs).buffered(super::CONCURRENCY).collect().await;
+    for result in done {
+        let (rendition, kept) = result?;
+        gathered.add(rendition, kept);
+    }
+    if plan.extras {
+        locations(fetcher, gathered, &mpd, &response.url, now).await?;
+    }
+    gathered.manifest = Some(Manifest::Dash(mpd));
+    Ok(())
+}
+
+fn kind(set: &AdaptationSet) -> Kind {
+    let trick = |d: &dash::Descriptor| d.scheme.contains("trickmode") || d.scheme.contains("thumbnail_tile");
+    match set.content_type.as_str() {
+        _ if set.essential.iter().any(trick) => Kind::TrickPlay,
+        "audio" => Kind::Audio,
+        "text" => Kind::Text,
+        "image" => Kind::TrickPlay,
+        _ => Kind::Video,
     }
 }
 
-fn look(stream: &Stream<'_>, mpd: &Mpd, newest: &Newest, now: jiff::Timestamp) -> judge::Look {
-    // A segment may be listed once it is whole, and the next a segment later.
-    let limit = stream.spec.max_live_edge_age_seconds.map_or_else(
-        || (3.0 * newest.duration.max(1.0)).max(mpd.suggested_delay.unwrap_or(0.0)) + newest.duration,
-        f64::from,
-    );
-    judge::Look {
-        newest: newest.position,
-        edge: mpd.wall_clock(newest.end),
-        limit,
-        now,
+fn rendition(
+    n: usize,
+    set: &AdaptationSet,
+    representation: &Representation,
+    mpd: &Mpd,
+    period: &Period,
+    now: Timestamp,
+    index: usize,
+) -> Rendition {
+    let kind = kind(set);
+    let name = match kind {
+        Kind::Video => "video",
+        Kind::Audio => "audio",
+        Kind::Text => "subtitles",
+        Kind::TrickPlay => "trick play",
+    };
+    let timescale = match &representation.segments {
+        Addressing::Template(template) => Some(template.timescale),
+        _ => None,
+    };
+    Rendition {
+        key: format!(
+            "{}/{}",
+            set.id.clone().unwrap_or_else(|| n.to_string()),
+            representation.id
+        ),
+        label: format!(
+            "{name} {} ({} kbit/s)",
+            index + 1,
+            representation.bandwidth / 1000
+        ),
+        kind,
+        declared: Declared {
+            bandwidth: representation.bandwidth,
+            codecs: representation.codecs.clone(),
+            size: representation.size,
+            timescale,
+            language: set.language.clone(),
+            pathway: None,
+        },
+        edge: edge(representation, mpd, period, now),
+        signals: signals::of_protection(set.protection.iter().chain(&representation.protection)),
+        ..Rendition::default()
     }
+}
+
+fn edge(representation: &Representation, mpd: &Mpd, period: &Period, now: Timestamp) -> Option<Edge> {
+    let (oldest, newest) = match representation.available(mpd, period, now) {
+        Some(found) => found,
+        // One resource has no edge; a list or template without a segment has one at nothing.
+        None if matches!(representation.segments, Addressing::Single { .. }) => return None,
+        None => return Some(Edge::default()),
+    };
+    let last = representation.segment(period, newest)?;
+    let first = representation.segment(period, oldest)?;
+    let clocked = matches!(&representation.segments, Addressing::Template(t) if t.timeline.is_none());
+    let longest = match &representation.segments {
+        Addressing::Template(t) => t
+            .timeline
+            .iter()
+            .flat_map(|l| &l.runs)
+            .map(|r| r.duration)
+            .max()
+            .map(|d| d as f64 / t.timescale.max(1) as f64),
+        _ => None,
+    };
+    Some(Edge {
+        number: (last.end() * 1000.0).round() as u64,
+        end: mpd.wall_clock(last.end()),
+        position: Some(last.end()),
+        duration: last.duration,
+        longest: longest.unwrap_or(last.duration),
+        window: last.end() - first.start,
+        count: newest - oldest + 1,
+        clocked,
+    })
+}
+
+/// The first of the alternatives of each level, in turn.
+fn base(gathered: &mut Gathered, document: &Url, levels: [&Vec<BaseUrl>; 4]) -> Option<Url> {
+    let mut base = document.clone();
+    for level in levels {
+        if let Some(first) = level.iter().min_by_key(|b| b.priority) {
+            base = gathered.resolve(&base, &first.url, first.line)?;
+        }
+    }
+    Some(base)
+}
+
+fn place(gathered: &mut Gathered, base: &Url, found: &SegmentRef, line: usize) -> Option<Place> {
+    Some(Place {
+        url: gathered.resolve(base, &found.url, line)?,
+        range: None,
+        number: (found.end() * 1000.0).round() as u64,
+        duration: found.duration,
+        time: Some(found.time),
+        discontinuity: false,
+        opaque: false,
+    })
+}
+
+fn wanted(
+    gathered: &mut Gathered,
+    base: &Url,
+    representation: &Representation,
+    mpd: &Mpd,
+    period: &Period,
+    now: Timestamp,
+) -> Wanted {
+    let line = representation.line;
+    let init = representation
+        .init_url()
+        .and_then(|uri| gathered.resolve(base, &uri, line))
+        .map(|url| (url, None));
+    if let Addressing::Single { init: range, index } = &representation.segments {
+        // The whole representation is one file: its head is init segment, and perhaps index.
+        let head = range.or(index.map(|(first, _)| (0, first.saturating_sub(1))));
+        let range = head.map(|(first, last)| (first, last.saturating_sub(first) + 1));
+        let subtitles = matches!(
+            representation.mime_type.as_deref(),
+            Some("text/vtt" | "application/ttml+xml")
+        );
+        let init = (!subtitles).then(|| (base.clone(), range.or(Some((0, 64 << 10)))));
+        let newest = subtitles.then(|| Place {
+            url: base.clone(),
+            range: None,
+            number: 0,
+            duration: 0.0,
+            time: None,
+            discontinuity: false,
+            opaque: false,
+        });
+        return Wanted {
+            init,
+            newest,
+            ..Wanted::default()
+        };
+    }
+    let available = representation.available(mpd, period, now);
+    let mut at = |position: Option<u64>| {
+        let found = representation.segment(period, position?)?;
+        place(gathered, base, &found, line)
+    };
+    let (oldest, newest) = available.unzip();
+    let second = newest
+        .and_then(|n| n.checked_sub(1))
+        .filter(|n| oldest.is_some_and(|o| *n >= o));
+    Wanted {
+        init,
+        newest: at(newest),
+        second: at(second),
+        // The very oldest may leave while we ask for it.
+        oldest: at(oldest
+            .map(|o| o + 1)
+            .filter(|o| mpd.dynamic && newest.is_some_and(|n| *o < n))),
+        ..Wanted::default()
+    }
+}
+
+/// The newest segment by each other base URL of the MPD: it is there, or it is not.
+async fn locations(
+    fetcher: &Fetcher<'_>,
+    gathered: &mut Gathered,
+    mpd: &Mpd,
+    document: &Url,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let Some((period, set, representation)) = mpd.current(now).and_then(|p| {
+        let set = p.sets.iter().find(|s| !s.representations.is_empty())?;
+        Some((p, set, set.representations.first()?))
+    }) else {
+        return Ok(());
+    };
+    let alternatives = [&mpd.base_urls, &period.base_urls]
+        .into_iter()
+        .find(|l| l.len() > 1);
+    let Some((_, newest)) = representation.available(mpd, period, now) else {
+        return Ok(());
+    };
+    // The one before the newest: servers need not be in step to the second.
+    let Some(found) = representation.segment(period, newest.saturating_sub(1)) else {
+        return Ok(());
+    };
+    for (n, alternative) in alternatives.into_iter().flatten().enumerate().take(4) {
+        let Some(first) = gathered.resolve(document, &alternative.url, alternative.line) else {
+            continue;
+        };
+        let Some(base) = base(
+            gathered,
+            &first,
+            [
+                &Vec::new(),
+                &Vec::new(),
+                &set.base_urls,
+                &representation.base_urls,
+            ],
+        ) else {
+            continue;
+        };
+        let Some(place) = place(gathered, &base, &found, representation.line) else {
+            continue;
+        };
+        let name = alternative
+            .service_location
+            .clone()
+            .unwrap_or_else(|| format!("base URL {}", n + 1));
+        let result = fetcher.get(&place.url, &Ask::head(0, 1)).await;
+        let (newest, seconds) = match result {
+            Ok(fetched) if fetched.response.status.is_success() => {
+                (Ok(place.number), fetched.exchange.seconds)
+            }
+            Ok(fetched) => (
+                Err(format!("it answered {}", fetched.response.status.as_u16())),
+                fetched.exchange.seconds,
+            ),
+            Err(failure) => match segments::lost::<()>(failure)? {
+                drmwatch_checks::model::Loaded::Failed(reason, _) => (Err(reason.to_string()), 0.0),
+                _ => (Err("it can't be had".to_owned()), 0.0),
+            },
+        };
+        gathered.active.locations.push(Alternative {
+            name,
+            newest,
+            step: found.duration * 1000.0,
+            seconds,
+        });
+    }
+    Ok(())
 }

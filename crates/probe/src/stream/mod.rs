@@ -1,58 +1,193 @@
-//! The `stream` step: manifest, playlists, init segments and newest segments.
+//! The `stream` step: manifest, playlists, init segments, segments, and how they are served.
 //!
-//! [`hls`] and [`dash`] gather and parse; [`judge`] decides, as pure functions of what was found, what
-//! was remembered, and the time.
+//! Each format gathers a [`Snapshot`] in its own file; [`segments`] and [`active`] gather what is the same
+//! for all. The judges are `drmwatch_checks`: pure functions of the snapshot, what is remembered, and the
+//! time.
 
+mod active;
 mod dash;
+mod fetch;
+mod hds;
 mod hls;
-mod judge;
+mod report;
+mod segments;
+mod settings;
+mod signals;
+mod smooth;
 
 use crate::{
-    net::{Failure, Request, Response},
+    net::{Failure, Response},
     run::{Context, Found},
     state::ProbeState,
 };
-use drmwatch_api::{Step, StreamFormat, StreamStep};
-use drmwatch_media::{Kid, SegmentKind, bmff};
+use drmwatch_api::{FullSegments, Step, StreamFormat, StreamStep};
+use drmwatch_checks::{
+    Judgement, all_kids, judge,
+    model::{Active, Exchange, Kind, Manifest, Rendition, Snapshot},
+    state::StreamState,
+};
+use drmwatch_media::{Kid, bmff::Track};
 use drmwatch_plan::Reason;
+use fetch::{Ask, Fetched, Fetcher};
 use hyper::body::Bytes;
+use jiff::Timestamp;
+use segments::Kept;
 use serde_json::json;
-use std::{collections::BTreeMap, time::Duration};
-use tokio::time::{Instant, sleep};
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use tokio::time::Instant;
 use url::Url;
 
-/// Largest manifest or playlist.
-const MAX_MANIFEST: usize = 8 << 20;
-/// Largest init segment.
-const MAX_INIT: usize = 1 << 20;
-/// How much of a segment is fetched: heads tell what a probe must know.
-const SEGMENT_HEAD: usize = 16 << 10;
-/// Largest segment that is fetched whole, for a canary.
-const MAX_SEGMENT: usize = 32 << 20;
 /// Most playlists or representations that one run looks at.
 const MAX_RENDITIONS: usize = 12;
+/// Renditions that are looked at when there are more than that.
+const SOME_RENDITIONS: usize = 6;
+/// Renditions that are fetched at the same time.
+const CONCURRENCY: usize = 4;
+/// What is not tried in every run is tried after so long.
+const OCCASIONAL: f64 = 3600.0;
 
 /// What a stream step leaves to later steps.
 pub(crate) struct Finding {
     pub kids: Vec<Kid>,
     /// A track whose opening can be verified, with its newest segment.
-    pub canary: Option<(bmff::Track, Bytes)>,
+    pub canary: Option<(Track, Bytes)>,
 }
 
-/// What a stream step has found so far.
-pub(super) struct Stream<'s> {
-    step: &'s Step,
+/// What is to be gathered in this look.
+struct Plan<'s> {
     spec: &'s StreamStep,
-    headers: Vec<(String, String)>,
-    want_canary: bool,
-    /// Key ids in manifests, and in init segments.
-    signalled: Vec<Kid>,
-    contained: Vec<Kid>,
-    canary: Option<(bmff::Track, Bytes)>,
-    live: bool,
+    canary: bool,
+    turn: u64,
+    /// Look at segments; a second look at the edge needs none.
+    segments: bool,
+    /// Look at other locations.
+    extras: bool,
+}
+
+impl Plan<'_> {
+    /// Whether the rendition with this place among so many is downloaded whole.
+    fn whole(&self, n: usize, of: usize) -> bool {
+        match self.spec.full_segments {
+            FullSegments::None => false,
+            FullSegments::All => true,
+            FullSegments::Rotating => of > 0 && n as u64 == self.turn % of as u64,
+        }
+    }
+}
+
+/// A snapshot in the making.
+struct Gathered {
+    at: Timestamp,
+    manifest: Option<Manifest>,
+    renditions: Vec<Rendition>,
+    /// Where the playlists are, by key.
+    urls: BTreeMap<String, Url>,
+    listed: usize,
+    /// Variants or representations that the manifest lists.
     variants: u32,
-    /// Age of the live edge, the oldest of all renditions.
-    age: Option<f64>,
+    unresolved: Vec<(usize, String)>,
+    active: Active,
+    canary: Option<(Track, Bytes)>,
+    segment_url: Option<Url>,
+    hds_live: bool,
+}
+
+impl Gathered {
+    fn new(at: Timestamp) -> Gathered {
+        Gathered {
+            at,
+            manifest: None,
+            renditions: Vec::new(),
+            urls: BTreeMap::new(),
+            listed: 0,
+            variants: 0,
+            unresolved: Vec::new(),
+            active: Active::default(),
+            canary: None,
+            segment_url: None,
+            hds_live: false,
+        }
+    }
+
+    fn add(&mut self, rendition: Rendition, kept: Kept) {
+        self.renditions.push(rendition);
+        self.canary = self.canary.take().or(kept.canary);
+        self.segment_url = self.segment_url.take().or(kept.segment);
+        if self.active.key.is_none() || kept.key.as_ref().is_some_and(Result::is_err) {
+            self.active.key = kept.key.or(self.active.key.take());
+        }
+    }
+
+    /// A URI resolved against the document that it stands in. What leads nowhere is noted.
+    fn resolve(&mut self, base: &Url, uri: &str, line: usize) -> Option<Url> {
+        let found = base
+            .join(uri)
+            .ok()
+            .filter(|u| matches!(u.scheme(), "http" | "https"));
+        if found.is_none() && self.unresolved.len() < 100 {
+            let path = uri.split(['?', '#']).next().unwrap_or_default();
+            self.unresolved
+                .push((line, format!("{:?}", path.chars().take(60).collect::<String>())));
+        }
+        found
+    }
+
+    fn url_of(&self, rendition: &Rendition, entry: &Url) -> Option<Url> {
+        match self.manifest {
+            Some(Manifest::Hls(_)) => self.urls.get(&rendition.key).cloned(),
+            _ => Some(entry.clone()),
+        }
+    }
+
+    fn live(&self) -> bool {
+        match &self.manifest {
+            Some(Manifest::Hls(_)) => self
+                .renditions
+                .iter()
+                .filter_map(Rendition::media)
+                .any(|m| m.is_live()),
+            Some(Manifest::Dash(mpd)) => mpd.dynamic,
+            Some(Manifest::Smooth(manifest)) => manifest.live,
+            Some(Manifest::Hds(_)) => self.hds_live,
+            None => false,
+        }
+    }
+
+    fn finish(mut self, entry: Exchange, wire_bytes: u64) -> Option<Snapshot> {
+        self.active.wire_bytes = wire_bytes;
+        let live = self.live();
+        Some(Snapshot {
+            at: self.at,
+            entry,
+            live,
+            manifest: self.manifest?,
+            renditions: self.renditions,
+            listed: self.listed,
+            unresolved: self.unresolved,
+            active: self.active,
+        })
+    }
+}
+
+/// All of them where they are few; else the first of each kind and, turn by turn, some others.
+fn choose<T>(all: Vec<T>, kind: impl Fn(&T) -> Kind, turn: u64) -> Vec<T> {
+    if all.len() <= MAX_RENDITIONS {
+        return all;
+    }
+    let count = all.len() as u64;
+    let mut chosen: Vec<usize> = Vec::new();
+    for wanted in [Kind::Video, Kind::Audio] {
+        chosen.extend(all.iter().position(|t| kind(t) == wanted));
+    }
+    for step in 0..SOME_RENDITIONS as u64 {
+        let at = ((turn * SOME_RENDITIONS as u64 + step) % count) as usize;
+        if !chosen.contains(&at) {
+            chosen.push(at);
+        }
+    }
+    chosen.sort_unstable();
+    let all = all.into_iter().enumerate();
+    all.filter(|(n, _)| chosen.contains(n)).map(|(_, t)| t).collect()
 }
 
 pub(crate) async fn run(
@@ -63,53 +198,210 @@ pub(crate) async fn run(
     state: &mut ProbeState,
     findings: &mut BTreeMap<String, Finding>,
 ) -> Result<Found, Failure> {
-    let mut stream = Stream {
-        step,
-        spec,
+    let settings = settings::of(spec)?;
+    let url = crate::net::parse(&context.scope.fill(&spec.url)?)?;
+    let fetcher = Fetcher {
+        door: context.client,
+        clock: context.clock,
+        started: Instant::now(),
+        deadline: context.deadline,
         headers: context.headers(&spec.headers)?,
-        want_canary,
-        signalled: Vec::new(),
-        contained: Vec::new(),
-        canary: None,
-        live: false,
-        variants: 0,
-        age: None,
+        cache: Mutex::new(std::mem::take(&mut state.cache)),
+        hops: Mutex::default(),
     };
-    let url = context.scope.fill(&spec.url)?;
-    let response = stream.manifest(context, &url).await?;
-    let result = match format(spec.format, &response.body) {
-        Some(StreamFormat::Dash) => dash::check(&mut stream, context, response, state).await,
-        Some(_) => hls::check(&mut stream, context, response, state).await,
-        None => Err(Failure::fail(
-            Reason::NotAManifest,
-            format!(
-                "{} answered with something that is neither a playlist nor an MPD",
-                response.host()
-            ),
-        )),
+    let before = state.streams.get(&step.name).cloned().unwrap_or_default();
+    let other = spec
+        .expected
+        .same_kids_as
+        .as_ref()
+        .and_then(|name| Some((name.clone(), findings.get(name)?.kids.clone())));
+    let looked = look(&fetcher, spec, &settings, &url, want_canary, other, before).await;
+    context
+        .hops
+        .append(&mut fetcher.hops.lock().unwrap_or_else(|e| e.into_inner()));
+    state.cache = std::mem::take(&mut *fetcher.cache.lock().unwrap_or_else(|e| e.into_inner()));
+    let looked = match looked {
+        Ok(looked) => looked,
+        Err(failure) => {
+            context.facts.stream = Some(Box::new(report::without_manifest(&failure)));
+            return Err(failure);
+        }
     };
-    context.facts.live = Some(stream.live);
-    context.facts.variants = Some(stream.variants);
-    context.facts.live_edge_age_seconds = stream.age;
-    result?;
-    let kids = judge::key_ids(&stream.signalled, &stream.contained, &spec.kids)?;
+    let Looked {
+        snapshot,
+        judgement,
+        canary,
+        variants,
+    } = looked;
+    let Judgement {
+        findings: results,
+        state: mut remembered,
+        ..
+    } = judgement;
+    let facts = report::facts(&snapshot, &results, &mut remembered, variants);
+    let age = report::edge_age(&snapshot, &remembered);
+    state.streams.insert(step.name.clone(), remembered);
+    context.facts.live = Some(snapshot.live);
+    context.facts.variants = Some(variants);
+    context.facts.live_edge_age_seconds = age.filter(|_| snapshot.live);
+    context.facts.stream = Some(Box::new(facts));
+    if let Some((check, _, _, reason, message)) = results.worst(settings.fail_on) {
+        return Err(Failure::fail(reason, format!("{check}: {message}")));
+    }
+    let kids = all_kids(&snapshot.renditions);
     let texts: Vec<String> = kids.iter().map(Kid::to_string).collect();
     context.scope.output(&step.name, "kids", texts.join(","), false);
-    findings.insert(
-        step.name.clone(),
-        Finding {
-            kids,
-            canary: stream.canary,
-        },
-    );
+    findings.insert(step.name.clone(), Finding { kids, canary });
     Ok(Found {
         variables: json!({
-            "live": stream.live,
-            "liveEdgeAgeSeconds": stream.age.unwrap_or(0.0),
-            "variants": stream.variants,
+            "live": snapshot.live,
+            "liveEdgeAgeSeconds": age.unwrap_or(0.0),
+            "variants": variants,
             "kids": texts,
         }),
     })
+}
+
+struct Looked {
+    snapshot: Snapshot,
+    judgement: Judgement,
+    canary: Option<(Track, Bytes)>,
+    variants: u32,
+}
+
+/// Looks once, and a second time where the first look can't be believed.
+async fn look(
+    fetcher: &Fetcher<'_>,
+    spec: &StreamStep,
+    settings: &drmwatch_checks::Settings,
+    url: &Url,
+    canary: bool,
+    other: Option<(String, Vec<Kid>)>,
+    mut before: StreamState,
+) -> Result<Looked, Failure> {
+    let mut second = false;
+    let mut kept: Option<Gathered> = None;
+    loop {
+        let plan = Plan {
+            spec,
+            canary,
+            turn: before.turn,
+            segments: !second,
+            extras: !second,
+        };
+        let entry = fetcher
+            .document(
+                url,
+                Ask {
+                    remember: true,
+                    ..Ask::manifest()
+                },
+            )
+            .await?;
+        let mut gathered = Gathered::new(entry.exchange.at.unwrap_or_else(|| (fetcher.clock)()));
+        documents(fetcher, &plan, &mut gathered, &entry).await?;
+        if let Some(first) = kept.take() {
+            merge(&mut gathered, first);
+        } else {
+            gathered.active.other_kids = other.clone();
+            let now = gathered.at;
+            let due = before
+                .occasional
+                .is_none_or(|at| now.duration_since(at).as_secs_f64() >= OCCASIONAL);
+            let occasional = due && fetcher.has_time();
+            if fetcher.has_time() {
+                active::gather(fetcher, &mut gathered, &entry, occasional).await?;
+            }
+            if occasional {
+                before.occasional = Some(now);
+            }
+        }
+        let (found, variants) = (gathered.canary.clone(), gathered.variants);
+        let bytes = fetcher
+            .hops
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .iter()
+            .map(|h| h.bytes)
+            .sum();
+        let snapshot = snapshot(&mut gathered, &entry, bytes)?;
+        let mut judgement = judge(&snapshot, &before, settings, second);
+        match judgement.again.filter(|_| !second) {
+            Some(wait) if fetcher.left() > Duration::from_secs_f64(wait) => {
+                // An edge that stood still is compared with this look, one that went back with what was.
+                before = judgement.state;
+                second = true;
+                kept = Some(gathered);
+                fetcher.pause(Duration::from_secs_f64(wait)).await;
+            }
+            _ => {
+                judgement.state.turn = before.turn.wrapping_add(1);
+                return Ok(Looked {
+                    snapshot,
+                    judgement,
+                    canary: found,
+                    variants,
+                });
+            }
+        }
+    }
+}
+
+/// The snapshot of what is gathered, which is kept for a second look.
+fn snapshot(gathered: &mut Gathered, entry: &Fetched, bytes: u64) -> Result<Snapshot, Failure> {
+    let copy = Gathered {
+        manifest: gathered.manifest.clone(),
+        renditions: gathered.renditions.clone(),
+        unresolved: gathered.unresolved.clone(),
+        active: gathered.active.clone(),
+        listed: gathered.listed,
+        hds_live: gathered.hds_live,
+        ..Gathered::new(gathered.at)
+    };
+    copy.finish(entry.exchange.clone(), bytes)
+        .ok_or_else(|| Failure::internal("no manifest was gathered"))
+}
+
+/// Puts what the first look found of segments beside the edges of the second.
+fn merge(second: &mut Gathered, first: Gathered) {
+    for rendition in &mut second.renditions {
+        if let Some(before) = first.renditions.iter().find(|r| r.key == rendition.key) {
+            rendition.init = before.init.clone();
+            rendition.newest = before.newest.clone();
+            rendition.second = before.second.clone();
+            rendition.oldest = before.oldest.clone();
+            rendition.whole = before.whole.clone();
+        }
+    }
+    (second.active, second.canary) = (first.active, first.canary);
+    second.segment_url = first.segment_url;
+}
+
+async fn documents(
+    fetcher: &Fetcher<'_>,
+    plan: &Plan<'_>,
+    gathered: &mut Gathered,
+    entry: &Fetched,
+) -> Result<(), Failure> {
+    let response = &entry.response;
+    match format(plan.spec.format, &response.body) {
+        Some(StreamFormat::Dash) => {
+            dash::gather(fetcher, plan, gathered, dash::parse(response)?, response).await
+        }
+        Some(StreamFormat::Smooth) => {
+            smooth::gather(fetcher, plan, gathered, smooth::parse(response)?, response).await
+        }
+        Some(StreamFormat::Hds) => {
+            hds::gather(fetcher, plan, gathered, hds::parse(response)?, response).await
+        }
+        Some(_) => hls::gather(fetcher, plan, gathered, hls::parse(response, None)?, response).await,
+        None => Err(not_a_manifest(response)),
+    }
+}
+
+fn not_a_manifest(response: &Response) -> Failure {
+    let message = format!("{} answered with something that is no manifest", response.host());
+    Failure::fail(Reason::NotAManifest, message)
 }
 
 fn format(wanted: StreamFormat, body: &[u8]) -> Option<StreamFormat> {
@@ -120,162 +412,18 @@ fn format(wanted: StreamFormat, body: &[u8]) -> Option<StreamFormat> {
     if text.starts_with(b"#EXTM3U") {
         return Some(StreamFormat::Hls);
     }
-    let head = String::from_utf8_lossy(&text[..text.len().min(2048)]);
-    (head.contains("<MPD") || head.contains(":MPD")).then_some(StreamFormat::Dash)
-}
-
-impl Stream<'_> {
-    /// Key of a rendition in the remembered state.
-    fn key(&self, index: usize) -> String {
-        format!("{}/{index}", self.step.name)
+    // Encoders of its time write Smooth manifests in UTF-16: every other byte is zero.
+    let head: Vec<u8> = text[..text.len().min(4096)]
+        .iter()
+        .copied()
+        .filter(|b| *b != 0)
+        .collect();
+    let head = String::from_utf8_lossy(&head);
+    if head.contains("<MPD") || head.contains(":MPD") {
+        return Some(StreamFormat::Dash);
     }
-
-    /// Fetches a manifest or playlist; it must be there and must not be empty.
-    async fn manifest(&self, context: &mut Context<'_, '_>, url: &str) -> Result<Response, Failure> {
-        let request = Request::get(url, self.headers.clone(), MAX_MANIFEST);
-        let response = context
-            .client
-            .send(&request, context.deadline, context.hops)
-            .await?;
-        response.success()?;
-        match response.body.is_empty() {
-            true => Err(Failure::fail(
-                Reason::EmptyResponse,
-                format!("{} answered an empty manifest", response.host()),
-            )),
-            false => Ok(response),
-        }
+    if head.contains("<SmoothStreamingMedia") {
+        return Some(StreamFormat::Smooth);
     }
-
-    /// Fetches and reads an init segment.
-    async fn init(
-        &mut self,
-        context: &mut Context<'_, '_>,
-        url: &Url,
-        range: Option<(u64, u64)>,
-    ) -> Result<bmff::Init, Failure> {
-        let mut request = Request::get(url.as_str(), self.headers.clone(), MAX_INIT);
-        if let Some((offset, length)) = range {
-            request
-                .headers
-                .push(range_header(offset, offset.saturating_add(length.max(1) - 1)));
-        }
-        let response = context
-            .client
-            .send(&request, context.deadline, context.hops)
-            .await?;
-        if let Err(failure) = response.success() {
-            return Err(Failure::fail(
-                Reason::InitSegmentMissing,
-                format!("the init segment: {}", failure.message),
-            ));
-        }
-        let init = bmff::Init::parse(slice(&response, range)).map_err(|e| {
-            Failure::fail(
-                Reason::InitSegmentInvalid,
-                format!("the init segment of {}: {e}", response.host()),
-            )
-        })?;
-        for kid in init.kids() {
-            if !self.contained.contains(&kid) {
-                self.contained.push(kid);
-            }
-        }
-        Ok(init)
-    }
-
-    /// Fetches the newest segment, whole when a canary is to be opened, otherwise its head, and looks
-    /// whether it is one.
-    async fn segment(
-        &mut self,
-        context: &mut Context<'_, '_>,
-        url: &Url,
-        range: Option<(u64, u64)>,
-        init: Option<&bmff::Init>,
-        opaque: bool,
-    ) -> Result<(), Failure> {
-        let track = init.and_then(|i| i.tracks.iter().find(|t| drmwatch_drm::canary::verifiable(t)));
-        let canary = track.filter(|_| self.want_canary && self.canary.is_none());
-        let size = if canary.is_some() {
-            MAX_SEGMENT
-        } else {
-            SEGMENT_HEAD
-        };
-        let (first, available) = range.unwrap_or((0, u64::MAX));
-        let last = first.saturating_add(available.min(size as u64).max(1) - 1);
-        let mut request = Request::get(url.as_str(), self.headers.clone(), size);
-        request.headers.push(range_header(first, last));
-        request.truncate = canary.is_none();
-        let mut response = context
-            .client
-            .send(&request, context.deadline, context.hops)
-            .await?;
-        if matches!(response.status.as_u16(), 404 | 410) {
-            // Packagers publish the playlist before every edge has the segment, so one 404 is retried.
-            sleep(Duration::from_secs(1).min(context.deadline.saturating_duration_since(Instant::now())))
-                .await;
-            response = context
-                .client
-                .send(&request, context.deadline, context.hops)
-                .await?;
-        }
-        if let Err(failure) = response.success() {
-            return Err(Failure::fail(
-                Reason::SegmentMissing,
-                format!("the newest segment: {}", failure.message),
-            ));
-        }
-        let bytes = slice(&response, range);
-        judge::segment(bytes, response.host(), init.is_some(), opaque)?;
-        if SegmentKind::of(bytes) == Some(SegmentKind::Fmp4)
-            && let Some(track) = init.and_then(|i| i.tracks.first())
-            && bytes.len() < SEGMENT_HEAD
-        {
-            let iv_size = track.protection.as_ref().map_or(0, |p| p.iv_size);
-            bmff::fragments(bytes, iv_size).map_err(|e| {
-                Failure::fail(
-                    Reason::SegmentInvalid,
-                    format!("the newest segment of {}: {e}", response.host()),
-                )
-            })?;
-        }
-        if let Some(track) = canary {
-            self.canary = Some((track.clone(), Bytes::copy_from_slice(bytes)));
-        }
-        Ok(())
-    }
-}
-
-fn range_header(first: u64, last: u64) -> (String, String) {
-    ("range".into(), format!("bytes={first}-{last}"))
-}
-
-/// The part of a body that was asked for: a server may ignore a range and send everything (RFC 9110
-/// section 14.2).
-fn slice(response: &Response, range: Option<(u64, u64)>) -> &[u8] {
-    match range {
-        Some((offset, length)) if response.status.as_u16() == 200 => {
-            let start = usize::try_from(offset)
-                .unwrap_or(usize::MAX)
-                .min(response.body.len());
-            let end = start
-                .saturating_add(usize::try_from(length).unwrap_or(usize::MAX))
-                .min(response.body.len());
-            &response.body[start..end]
-        }
-        _ => &response.body,
-    }
-}
-
-/// A URI resolved against the document that it stands in.
-fn resolve(base: &Url, uri: &str, line: usize) -> Result<Url, Failure> {
-    base.join(uri)
-        .ok()
-        .filter(|u| matches!(u.scheme(), "http" | "https"))
-        .ok_or_else(|| {
-            Failure::fail(
-                Reason::ManifestInvalid,
-                format!("line {line}: the URI must lead to http or https"),
-            )
-        })
+    (head.contains("<manifest") && head.contains("ns.adobe.com/f4m")).then_some(StreamFormat::Hds)
 }
