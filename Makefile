@@ -39,8 +39,8 @@ lint: setup-rust ## rustfmt, clippy, generated files, licences and bans (where c
 	@for f in $$(git ls-files '*.sh') .ci/run; do bash -n $$f || exit 1; done
 
 .PHONY: generate
-generate: setup-rust setup-e2e ## rewrite what is generated: crds/, the chart's copy, docs/metrics.md, snapshots, rendered charts
-	UPDATE=1 INSTA_UPDATE=always cargo test -p drmwatch-api -p drmwatch-metrics -p drmwatch-operator --quiet
+generate: setup-rust setup-e2e ## rewrite what is generated: crds/, the chart's copy, docs/metrics.md, docs/checks.md, snapshots, rendered charts
+	UPDATE=1 INSTA_UPDATE=always cargo test -p drmwatch-api -p drmwatch-metrics -p drmwatch-checks -p drmwatch-operator --quiet
 	UPDATE=1 bash charts/test.sh $(BIN)
 
 .PHONY: chart

@@ -69,6 +69,16 @@ fn message(mut outcome: Outcome) -> String {
             ..Default::default()
         }];
         step.message.clear();
+        // Of the checks those that failed; the log has them all.
+        if let Some(stream) = &mut step.facts.stream {
+            stream
+                .checks
+                .retain(|c| c.status == drmwatch_plan::CheckStatus::Fail);
+            stream
+                .checks
+                .iter_mut()
+                .for_each(|c| c.detail = c.detail.chars().take(120).collect());
+        }
     }
     let short = text(&outcome);
     if short.len() <= MAX_MESSAGE {

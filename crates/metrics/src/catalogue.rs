@@ -87,6 +87,36 @@ catalogue! {
     LIVE_EDGE_AGE = "drmwatch_stream_live_edge_age_seconds", Kind::Gauge, Runner, true, ["step"];
     /// Variants or representations that the manifest lists.
     STREAM_VARIANTS = "drmwatch_stream_variants", Kind::Gauge, Runner, true, ["step"];
+    /// What each stream check said in the last run (docs/checks.md): 0 it holds, 1 it does not, 2 it was skipped.
+    STREAM_CHECK_STATUS = "drmwatch_stream_check_status", Kind::Gauge, Runner, true, ["step", "check"];
+    /// Seconds between the newest segment and now, by method: pdt (program dates), timeline (MPD), prft (producer times in the media).
+    STREAM_LIVE_LATENCY = "drmwatch_stream_live_latency_seconds", Kind::Gauge, Runner, true, ["step", "method"];
+    /// Seconds that the manifest lists, the shortest of the renditions.
+    STREAM_WINDOW = "drmwatch_stream_window_seconds", Kind::Gauge, Runner, true, ["step"];
+    /// Seconds by which the clock that the manifest gives to clients is ahead of ours.
+    STREAM_CLOCK_OFFSET = "drmwatch_stream_clock_offset_seconds", Kind::Gauge, Runner, true, ["step"];
+    /// Seconds that a low-latency server held a blocking reload.
+    STREAM_BLOCKING_RELOAD = "drmwatch_stream_blocking_reload_seconds", Kind::Gauge, Runner, true, ["step"];
+    /// Seconds from pressing play to the first picture, put together from what the run measured.
+    STREAM_STARTUP = "drmwatch_stream_startup_seconds", Kind::Gauge, Runner, true, ["step"];
+    /// Download time of a whole segment over its playing time, the worst of the run; above 1 players stall.
+    STREAM_DOWNLOAD_RATIO = "drmwatch_stream_segment_download_ratio", Kind::Gauge, Runner, true, ["step"];
+    /// SmartCARE's quality of a whole segment's download in percent, the worst of the run.
+    STREAM_QUALITY = "drmwatch_stream_segment_quality_percent", Kind::Gauge, Runner, true, ["step"];
+    /// Bits per second of the whole segments of the run.
+    STREAM_THROUGHPUT = "drmwatch_stream_throughput_bits_per_second", Kind::Gauge, Runner, true, ["step"];
+    /// What a player dares to use of the throughput (0.7 of it) over the bit rate of a rung, counted from the lowest, 0; below 1 it can't be sustained.
+    STREAM_HEADROOM = "drmwatch_stream_headroom_ratio", Kind::Gauge, Runner, true, ["step", "rung"];
+    /// Seconds that a player has in its buffer, which joined with the first run and since then fetched the segments that the runs fetched whole.
+    STREAM_BUFFER = "drmwatch_stream_buffer_seconds", Kind::Gauge, Runner, true, ["step"];
+    /// Runs in which that player's buffer was empty.
+    STREAM_STALLS = "drmwatch_stream_stalls_total", Kind::Counter, Runner, true, ["step"];
+    /// Seconds since a new advertisement cue was seen, while there are some.
+    STREAM_CUE_AGE = "drmwatch_stream_last_cue_age_seconds", Kind::Gauge, Runner, true, ["step"];
+    /// Seconds since the advertisement break that is going on was first seen; 0 while there is none.
+    STREAM_BREAK_OPEN = "drmwatch_stream_ad_break_open_seconds", Kind::Gauge, Runner, true, ["step"];
+    /// Bytes that the last run took, as they came over the wire.
+    STREAM_FETCHED = "drmwatch_stream_fetched_bytes", Kind::Gauge, Runner, true, ["step"];
     /// Seconds from the licence request to the end of its answer.
     LICENSE_LATENCY = "drmwatch_license_latency_seconds", Kind::Histogram(SECONDS), Runner, true, ["step"];
     /// Unix time at which the first to expire of the server certificates met by a step does so, recorded even when the certificate was refused.

@@ -2,7 +2,7 @@
 //! come through here, so that a probe's series mean the same wherever it ran.
 
 use crate::*;
-use drmwatch_plan::{Outcome, Verdict};
+use drmwatch_plan::{CheckStatus, Outcome, StreamFacts, Verdict};
 
 /// Records the outcome of a run.
 pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
@@ -58,7 +58,48 @@ pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
         if let Some(latency) = step.facts.license_latency_seconds {
             metrics.observe(&LICENSE_LATENCY, owner, &[name], latency);
         }
+        if let Some(stream) = &step.facts.stream {
+            record_stream(metrics, owner, name, stream);
+        }
     }
+}
+
+fn record_stream(metrics: &Metrics, owner: &Owner, step: &str, facts: &StreamFacts) {
+    for result in &facts.checks {
+        let value = match result.status {
+            CheckStatus::Ok => 0.0,
+            CheckStatus::Fail => 1.0,
+            CheckStatus::Skipped => 2.0,
+        };
+        metrics.set(&STREAM_CHECK_STATUS, owner, &[step, &result.check], value);
+    }
+    for (method, seconds) in &facts.live_latency_seconds {
+        metrics.set(&STREAM_LIVE_LATENCY, owner, &[step, method], *seconds);
+    }
+    for (metric, value) in [
+        (&STREAM_WINDOW, facts.window_seconds),
+        (&STREAM_CLOCK_OFFSET, facts.clock_offset_seconds),
+        (&STREAM_BLOCKING_RELOAD, facts.blocking_reload_seconds),
+        (&STREAM_STARTUP, facts.startup_seconds),
+        (&STREAM_DOWNLOAD_RATIO, facts.segment_download_ratio),
+        (&STREAM_QUALITY, facts.segment_quality_percent),
+        (&STREAM_THROUGHPUT, facts.throughput_bits_per_second),
+        (&STREAM_BUFFER, facts.buffer_seconds),
+        (&STREAM_CUE_AGE, facts.last_cue_age_seconds),
+        (
+            &STREAM_BREAK_OPEN,
+            Some(facts.ad_break_open_seconds.unwrap_or(0.0)),
+        ),
+        (&STREAM_FETCHED, Some(facts.fetched_bytes as f64)),
+    ] {
+        if let Some(value) = value {
+            metrics.set(metric, owner, &[step], value);
+        }
+    }
+    for (rung, value) in facts.headroom.iter().enumerate() {
+        metrics.set(&STREAM_HEADROOM, owner, &[step, &rung.to_string()], *value);
+    }
+    metrics.add(&STREAM_STALLS, owner, &[step], u64::from(facts.stalled));
 }
 
 #[cfg(test)]

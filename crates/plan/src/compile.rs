@@ -340,6 +340,18 @@ fn check_kind(at: &str, step: &Step, earlier: &[Step], problems: &mut Problems) 
             "expectDenied must be used with http or license steps only",
         );
     }
+    if let Some(same) = step
+        .stream
+        .as_ref()
+        .and_then(|s| s.expected.same_kids_as.as_ref())
+    {
+        let found = earlier.iter().any(|s| s.name == *same && s.stream.is_some());
+        problems.demand(
+            found,
+            format!("{at}.stream.expected.sameKidsAs"),
+            "sameKidsAs must name an earlier stream step",
+        );
+    }
     if let Some(license) = &step.license {
         problems.demand(
             license.kids_from.is_some() != license.kids.is_some(),

@@ -171,6 +171,9 @@ impl Engine {
                 Ok(()) => (Verdict::Pass, String::new()),
                 Err(failure) => (failure.verdict, scope.redactor.redact(&failure.message)),
             };
+            for check in facts.stream.iter_mut().flat_map(|s| &mut s.checks) {
+                check.detail = scope.redactor.redact(&check.detail);
+            }
             steps.push(StepOutcome {
                 name: step.name.clone(),
                 kind: step_kind(step).to_owned(),
