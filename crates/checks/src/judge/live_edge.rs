@@ -616,10 +616,11 @@ fn smooth_timing(case: &mut Case<'_>) {
     }
 }
 
-/// Wall-clock end of audio and of video, where both are known.
-pub(super) fn ends<'a>(
-    case: &Case<'a>,
-) -> Option<((usize, &'a Rendition, f64), (usize, &'a Rendition, f64))> {
+/// A rendition, its index, and where it ends in seconds.
+type End<'a> = (usize, &'a Rendition, f64);
+
+/// Wall-clock end of video and of audio, where both are known.
+pub(super) fn ends<'a>(case: &Case<'a>) -> Option<(End<'a>, End<'a>)> {
     let end = |kind: Kind| {
         case.edges()
             .filter(|(_, r, e)| r.kind == kind && !e.clocked)

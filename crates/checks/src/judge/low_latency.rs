@@ -113,13 +113,11 @@ fn attributes(media: &Media, label: &str) -> Option<crate::findings::Evidence> {
         return say("CAN-SKIP-UNTIL", 6.0 * media.target_duration, seen);
     }
     // All but the last part of a segment last 85 % of the target or more (4.4.4.9), and none more than it.
-    let whole = media
+    let mut whole = media
         .segments
         .iter()
         .flat_map(|s| s.parts.split_last().map_or(&[][..], |(_, rest)| rest));
-    let short = whole
-        .filter(|p| !p.independent && p.duration < 0.85 * part - 1e-3)
-        .next();
+    let short = whole.find(|p| !p.independent && p.duration < 0.85 * part - 1e-3);
     let long = media
         .segments
         .iter()
