@@ -102,10 +102,13 @@ impl Origin {
     pub fn multivariant(&self) -> String {
         let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
         out += "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"tone\",DEFAULT=YES,URI=\"audio.m3u8\"\n";
-        for (name, bandwidth, resolution) in [("low", 80_000, "192x108"), ("high", 120_000, "320x180")] {
+        for (name, bandwidth, resolution, codec) in [
+            ("low", 80_000, "192x108", "avc1.4d400c"),
+            ("high", 120_000, "320x180", "avc1.4d4015"),
+        ] {
             let _ = writeln!(
                 out,
-                "#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},CODECS=\"avc1.4d400c,mp4a.40.2\",RESOLUTION={resolution},AUDIO=\"a\"\n{name}.m3u8"
+                "#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},CODECS=\"{codec},mp4a.40.2\",RESOLUTION={resolution},AUDIO=\"a\"\n{name}.m3u8"
             );
         }
         out
@@ -179,14 +182,14 @@ impl Origin {
                 WINDOW - 1
             );
             for (name, bandwidth, _) in tracks {
-                let codec = if content == "video" {
-                    "avc1.4d400c"
-                } else {
-                    "mp4a.40.2"
+                let codec = match *name {
+                    "low" => "codecs=\"avc1.4d400c\" width=\"192\" height=\"108\"",
+                    "high" => "codecs=\"avc1.4d4015\" width=\"320\" height=\"180\"",
+                    _ => "codecs=\"mp4a.40.2\"",
                 };
                 let _ = writeln!(
                     sets,
-                    "   <Representation id=\"{name}\" bandwidth=\"{bandwidth}\" codecs=\"{codec}\"/>"
+                    "   <Representation id=\"{name}\" bandwidth=\"{bandwidth}\" {codec}/>"
                 );
             }
             sets += "  </AdaptationSet>\n";

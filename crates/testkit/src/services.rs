@@ -79,7 +79,14 @@ impl Site {
         match (request.method, parts.as_slice()) {
             ("GET", ["healthz"]) => answer(200, "text/plain", "ok"),
             ("GET", ["ca.pem"]) => answer(200, "application/x-pem-file", self.ca_pem.clone()),
-            ("GET" | "HEAD", ["live", kind, rest @ ..]) => self.live(kind, rest),
+            ("GET" | "HEAD", ["live", kind, rest @ ..]) => {
+                let mut answer = self.live(kind, rest);
+                // Players are pages of other origins.
+                answer
+                    .headers
+                    .push(("access-control-allow-origin", "*".to_owned()));
+                answer
+            }
             ("GET" | "POST", ["token"]) => self.token(request),
             ("POST", ["license", "clearkey"]) => self.license(request),
             (_, ["redirect", "circle"]) => self.redirect("/redirect/circle"),
