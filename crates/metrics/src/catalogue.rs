@@ -103,8 +103,8 @@ catalogue! {
     STREAM_DOWNLOAD_RATIO = "drmwatch_stream_segment_download_ratio", Kind::Gauge, Runner, true, ["step"];
     /// SmartCARE's quality of a whole segment's download in percent, the worst of the run.
     STREAM_QUALITY = "drmwatch_stream_segment_quality_percent", Kind::Gauge, Runner, true, ["step"];
-    /// Bits per second of the whole segments of the run.
-    STREAM_THROUGHPUT = "drmwatch_stream_throughput_bits_per_second", Kind::Gauge, Runner, true, ["step"];
+    /// Bytes per second of the whole segments of the run.
+    STREAM_THROUGHPUT = "drmwatch_stream_throughput_bytes_per_second", Kind::Gauge, Runner, true, ["step"];
     /// What a player dares to use of the throughput (0.7 of it) over the bit rate of a rung, counted from the lowest, 0; below 1 it can't be sustained.
     STREAM_HEADROOM = "drmwatch_stream_headroom_ratio", Kind::Gauge, Runner, true, ["step", "rung"];
     /// Seconds that a player has in its buffer, which joined with the first run and since then fetched the segments that the runs fetched whole.

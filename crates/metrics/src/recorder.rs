@@ -83,7 +83,10 @@ fn record_stream(metrics: &Metrics, owner: &Owner, step: &str, facts: &StreamFac
         (&STREAM_STARTUP, facts.startup_seconds),
         (&STREAM_DOWNLOAD_RATIO, facts.segment_download_ratio),
         (&STREAM_QUALITY, facts.segment_quality_percent),
-        (&STREAM_THROUGHPUT, facts.throughput_bits_per_second),
+        (
+            &STREAM_THROUGHPUT,
+            facts.throughput_bits_per_second.map(|b| b / 8.0),
+        ),
         (&STREAM_BUFFER, facts.buffer_seconds),
         (&STREAM_CUE_AGE, facts.last_cue_age_seconds),
         (
