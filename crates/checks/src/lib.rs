@@ -15,5 +15,5 @@ pub mod state;
 
 pub use catalogue::{Check, Group, Severity};
 pub use findings::{Finding, Findings, Status};
-pub use judge::{Judgement, all_kids, judge, system_name};
+pub use judge::{Judgement, all_kids, judge};
 pub use settings::{Encryption, Expectations, Settings};

@@ -110,6 +110,12 @@ impl Exchange {
         self.headers.get(name)?.first().map(String::as_str)
     }
 
+    /// A header that is a date (RFC 9110 section 5.6.7).
+    pub fn date(&self, name: &str) -> Option<Timestamp> {
+        let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+        parser.parse_timestamp(self.header(name)?).ok()
+    }
+
     /// A directive of Cache-Control (RFC 9111 section 5.2), with its number where it has one.
     pub fn cache(&self, directive: &str) -> Option<Option<u64>> {
         let all = self

@@ -1,9 +1,8 @@
 //! What is remembered of a stream between runs. Small enough to travel with a hand-over.
 
-use drmwatch_media::Kid;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most segments of a rendition that are remembered: their identity is compared.
 pub const MAX_REMEMBERED: usize = 48;
@@ -22,8 +21,8 @@ pub struct StreamState {
     pub open_break: Option<(Timestamp, Option<f64>)>,
     /// When a cue that was new was last seen.
     pub last_cue: Option<Timestamp>,
-    /// Hashes of the cues and date ranges that are known, by id.
-    pub cues: BTreeMap<String, u32>,
+    /// Hashes of the cues that are known.
+    pub cues: BTreeSet<u32>,
     /// When the checks that are made now and then were last made.
     pub occasional: Option<Timestamp>,
     /// Which rendition's turn it is.
@@ -51,8 +50,6 @@ pub struct RenditionState {
     pub discontinuities: (u64, Vec<u64>),
     /// Hashes of URL and bytes of the init segment.
     pub init: Option<(u64, u64)>,
-    /// Key ids of its media.
-    pub kids: Vec<Kid>,
     /// Where the timeline stood at an instant, for its rate.
     pub drift: Option<(Timestamp, f64)>,
 }
@@ -62,8 +59,6 @@ pub struct RenditionState {
 pub struct MpdState {
     /// availabilityStartTime.
     pub availability_start: Option<Timestamp>,
-    /// publishTime.
-    pub publish_time: Option<Timestamp>,
     /// Id and start (milliseconds) of each period.
     pub periods: Vec<(Option<String>, i64)>,
     /// Id of each period, ids of its representations.

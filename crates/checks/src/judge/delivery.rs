@@ -115,14 +115,11 @@ fn max_age(exchange: &Exchange) -> Option<f64> {
     }
     let ages = [exchange.cache("max-age"), exchange.cache("s-maxage")];
     let longest = ages.into_iter().flatten().flatten().max();
-    let date = |name: &str| {
-        let parser = jiff::fmt::rfc2822::DateTimeParser::new();
-        parser.parse_timestamp(exchange.header(name)?).ok()
-    };
     longest.map(|s| s as f64).or_else(|| {
         Some(
-            date("expires")?
-                .duration_since(date("date")?)
+            exchange
+                .date("expires")?
+                .duration_since(exchange.date("date")?)
                 .as_secs_f64()
                 .max(0.0),
         )

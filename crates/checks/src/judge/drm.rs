@@ -174,7 +174,7 @@ fn kids_of(found: &Pssh) -> Option<Result<Vec<Kid>, SignalError>> {
 }
 
 /// The name of a DRM system.
-pub fn system_name(id: &[u8; 16]) -> String {
+fn system_name(id: &[u8; 16]) -> String {
     match *id {
         system::WIDEVINE => "Widevine".into(),
         system::PLAYREADY => "PlayReady".into(),

@@ -371,13 +371,6 @@ fn spread(case: &mut Case<'_>) {
     case.findings.judge(Check::L10, None, evidence);
 }
 
-/// HTTP dates, as RFC 9110 section 5.6.7 has them.
-fn http_date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(text)
-        .ok()
-}
-
 /// Seconds between our clock and that of the server, where that is much: a runner whose clock is wrong must
 /// not raise an alarm about a stream's dates.
 fn clocks_differ(case: &Case<'_>) -> Option<f64> {
@@ -386,7 +379,7 @@ fn clocks_differ(case: &Case<'_>) -> Option<f64> {
         .header("age")
         .and_then(|a| a.parse::<f64>().ok())
         .unwrap_or(0.0);
-    let theirs = http_date(entry.header("date")?)?;
+    let theirs = entry.date("date")?;
     let offset = case.now().duration_since(theirs).as_secs_f64() - age;
     (offset.abs() > 10.0).then_some(offset)
 }
@@ -394,8 +387,7 @@ fn clocks_differ(case: &Case<'_>) -> Option<f64> {
 fn headers(case: &mut Case<'_>) {
     for (n, rendition, edge) in case.edges() {
         let exchange = rendition.exchange.as_ref().unwrap_or(&case.snapshot.entry);
-        let date = |name: &str| exchange.header(name).and_then(http_date);
-        let (Some(date), Some(modified)) = (date("date"), date("last-modified")) else {
+        let (Some(date), Some(modified)) = (exchange.date("date"), exchange.date("last-modified")) else {
             case.findings
                 .skip(Check::L11, Some(n), "there is no Date or no Last-Modified");
             continue;
@@ -616,11 +608,20 @@ fn smooth_timing(case: &mut Case<'_>) {
     }
 }
 
-/// A rendition, its index, and where it ends in seconds.
-type End<'a> = (usize, &'a Rendition, f64);
+/// Where audio ends beside video.
+pub(super) struct Ends<'a> {
+    pub video: (usize, &'a Rendition),
+    pub audio: (usize, &'a Rendition),
+    /// Seconds by which audio ends after video.
+    pub apart: f64,
+    /// Their longest segment, seconds.
+    pub longest: f64,
+    /// Beyond so many seconds players can't start: R03.
+    pub unplayable: f64,
+}
 
-/// Wall-clock end of video and of audio, where both are known.
-pub(super) fn ends<'a>(case: &Case<'a>) -> Option<(End<'a>, End<'a>)> {
+/// The ends of video and audio, where both are known.
+pub(super) fn ends<'a>(case: &Case<'a>) -> Option<Ends<'a>> {
     let end = |kind: Kind| {
         case.edges()
             .filter(|(_, r, e)| r.kind == kind && !e.clocked)
@@ -628,8 +629,16 @@ pub(super) fn ends<'a>(case: &Case<'a>) -> Option<(End<'a>, End<'a>)> {
                 // Dates where there are any; the timeline where the format has one for all.
                 let at = e.end.map(|t| t.as_millisecond() as f64 / 1000.0);
                 let at = at.or(e.position.filter(|_| !case.is_hls()));
-                Some((n, r, at?))
+                Some(((n, r), at?, e.longest.max(e.duration)))
             })
     };
-    Some((end(Kind::Video)?, end(Kind::Audio)?))
+    let ((video, end_of_video, a), (audio, end_of_audio, b)) = (end(Kind::Video)?, end(Kind::Audio)?);
+    let longest = a.max(b);
+    Some(Ends {
+        video,
+        audio,
+        apart: end_of_audio - end_of_video,
+        longest,
+        unplayable: case.threshold(Check::R03, 3.0 * longest),
+    })
 }

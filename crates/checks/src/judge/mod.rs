@@ -12,7 +12,6 @@ mod renditions;
 mod segment;
 
 pub use drm::all_kids;
-pub use drm::system_name;
 
 use crate::{
     Check, Findings, Settings,

@@ -26,10 +26,7 @@ pub(super) fn remember(case: &Case<'_>) -> StreamState {
         .iter()
         .filter_map(|(_, b)| b.as_deref())
         .take(MAX_CUES)
-        .map(|b| {
-            let hash = ads::cue_hash(b);
-            (format!("{hash:08x}"), hash)
-        })
+        .map(ads::cue_hash)
         .collect();
     // Of renditions that were not looked at in this run, what is known stays; what is gone goes.
     let whole = case.snapshot.renditions.len() >= case.snapshot.listed;
@@ -74,10 +71,6 @@ fn rendition_state(case: &Case<'_>, rendition: &Rendition) -> Option<RenditionSt
             (m.discontinuity_sequence, marked.take(256).collect())
         }),
         init: init.map(|i| i.identity).or(before.and_then(|b| b.init)),
-        kids: init.map_or_else(
-            || before.map(|b| b.kids.clone()).unwrap_or_default(),
-            |i| i.init.kids(),
-        ),
         drift: drift.or(edge.position.map(|p| (case.at(rendition), p))),
     })
 }
@@ -114,7 +107,6 @@ pub(super) fn mpd(mpd: &Mpd) -> MpdState {
     let millis = |seconds: f64| (seconds * 1000.0).round() as i64;
     MpdState {
         availability_start: mpd.availability_start,
-        publish_time: mpd.publish_time,
         periods: mpd
             .periods
             .iter()
@@ -152,12 +144,10 @@ pub(super) fn open_break(case: &Case<'_>) -> Option<(Timestamp, Option<f64>)> {
 
 /// When a cue that was not known was last seen; the beginning of monitoring, before there was one.
 pub(super) fn last_cue(case: &Case<'_>, cues: &[(String, Option<Vec<u8>>)]) -> Option<Timestamp> {
-    let new = cues.iter().filter_map(|(_, b)| b.as_deref()).any(|b| {
-        !case
-            .before
-            .cues
-            .contains_key(&format!("{:08x}", ads::cue_hash(b)))
-    });
+    let new = cues
+        .iter()
+        .filter_map(|(_, b)| b.as_deref())
+        .any(|b| !case.before.cues.contains(&ads::cue_hash(b)));
     match new {
         true => Some(case.now()),
         false => case.before.last_cue.or(case.before.at),

@@ -4,9 +4,12 @@ use super::{Case, live_edge::ends, seconds};
 use crate::{
     Check,
     findings::wrong,
-    model::{Kind, Loaded},
+    model::{Kind, Loaded, Manifest},
 };
-use drmwatch_media::{SegmentKind, hls::Multivariant};
+use drmwatch_media::{
+    SegmentKind,
+    hls::{Media, Multivariant},
+};
 use std::collections::BTreeSet;
 
 pub(super) fn judge(case: &mut Case<'_>) {
@@ -31,7 +34,7 @@ fn tracks(case: &mut Case<'_>) {
         }
     };
     match &case.snapshot.manifest {
-        crate::model::Manifest::Hls(_) => {
+        Manifest::Hls(_) => {
             for r in case
                 .snapshot
                 .manifest
@@ -45,7 +48,7 @@ fn tracks(case: &mut Case<'_>) {
                 );
             }
         }
-        crate::model::Manifest::Dash(mpd) => {
+        Manifest::Dash(mpd) => {
             for set in mpd.current(case.now()).into_iter().flat_map(|p| &p.sets) {
                 match set.content_type.as_str() {
                     "audio" => add("audio", set.language.as_deref()),
@@ -54,7 +57,7 @@ fn tracks(case: &mut Case<'_>) {
                 }
             }
         }
-        crate::model::Manifest::Smooth(manifest) => {
+        Manifest::Smooth(manifest) => {
             for stream in &manifest.streams {
                 add(
                     if stream.kind == "audio" {
@@ -66,7 +69,7 @@ fn tracks(case: &mut Case<'_>) {
                 );
             }
         }
-        crate::model::Manifest::Hds(_) => {
+        Manifest::Hds(_) => {
             return case.findings.skip(Check::R01, None, "f4m names no languages");
         }
     }
@@ -149,23 +152,17 @@ fn audio(case: &mut Case<'_>) {
     if !case.snapshot.live {
         return;
     }
-    let Some(((v, video, end), (n, audio, audio_end))) = ends(case) else {
+    let Some(ends) = ends(case) else {
         return case
             .findings
             .skip(Check::R03, None, "the ends of audio and video are not both known");
     };
+    let ((v, video), (n, audio), apart, limit) = (ends.video, ends.audio, ends.apart, ends.unplayable);
     if case.stuck.contains(&n) || case.stuck.contains(&v) {
         return case
             .findings
             .skip(Check::R03, Some(n), "an edge stands still: that is the cause");
     }
-    let longest = [video, audio]
-        .into_iter()
-        .filter_map(|r| r.edge.as_ref())
-        .map(|e| e.longest.max(e.duration))
-        .fold(0.0, f64::max);
-    let limit = case.threshold(Check::R03, 3.0 * longest);
-    let apart = audio_end - end;
     let evidence = (apart.abs() > limit).then(|| {
         wrong("audio and video end so far apart that players can't start")
             .expected(format!("at most {}", seconds(limit)))
@@ -173,12 +170,10 @@ fn audio(case: &mut Case<'_>) {
     });
     let evidence = evidence.or_else(|| {
         let (a, b) = (video.media()?, audio.media()?);
-        let marked = |m: &drmwatch_media::hls::Media| {
-            m.segments.iter().any(|s| s.discontinuity) || m.discontinuity_sequence > 0
-        };
-        let at = |m: &drmwatch_media::hls::Media| m.segments.last().map(|s| s.discontinuity_sequence);
+        let marked = |m: &Media| m.segments.iter().any(|s| s.discontinuity) || m.discontinuity_sequence > 0;
+        let at = |m: &Media| m.segments.last().map(|s| s.discontinuity_sequence);
         // Within the slack of two fetches a discontinuity may be on one side only.
-        let last = |m: &drmwatch_media::hls::Media| m.segments.iter().rev().take(3).any(|s| s.discontinuity);
+        let last = |m: &Media| m.segments.iter().rev().take(3).any(|s| s.discontinuity);
         (marked(a) && at(a) != at(b) && !last(a) && !last(b)).then(|| {
             let what = wrong("audio has another discontinuity sequence than video");
             what.expected(format!("{:?}", at(a).unwrap_or_default()))

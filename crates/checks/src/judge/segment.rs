@@ -393,6 +393,12 @@ fn gaps(case: &mut Case<'_>, n: usize, rendition: &Rendition) {
             gap.map(|s| wrong(format!("segment {} of {of} is marked as missing", s.sequence)).line(s.line));
         return case.findings.judge(Check::S10, Some(n), evidence);
     }
+    let segment = rendition.edge.as_ref().map_or(0.0, |e| e.duration);
+    let least = case.threshold(Check::S10, (segment / 100.0).max(0.05));
+    let large = |jumps: &mut dyn Iterator<Item = (usize, i64)>, scale: u64| {
+        let mut seconds = jumps.map(|(line, ticks)| (line, ticks as f64 / scale.max(1) as f64));
+        seconds.find(|j| j.1.abs() > least)
+    };
     let jump = match &case.snapshot.manifest {
         Manifest::Dash(mpd) => {
             let current = mpd.current(case.now());
@@ -402,22 +408,7 @@ fn gaps(case: &mut Case<'_>, n: usize, rendition: &Rendition) {
                 .flat_map(|s| &s.representations);
             all.filter(|r| rendition.key.ends_with(&format!("/{}", r.id)))
                 .find_map(|r| match &r.segments {
-                    Addressing::Template(t) => {
-                        let scale = t.timescale.max(1) as f64;
-                        let mut jumps = t
-                            .timeline
-                            .as_ref()?
-                            .jumps()
-                            .map(move |(line, ticks)| (line, ticks as f64 / scale));
-                        let least = case.threshold(
-                            Check::S10,
-                            rendition
-                                .edge
-                                .as_ref()
-                                .map_or(0.05, |e| (e.duration / 100.0).max(0.05)),
-                        );
-                        jumps.find(|j| j.1.abs() > least)
-                    }
+                    Addressing::Template(t) => large(&mut t.timeline.as_ref()?.jumps(), t.timescale),
                     _ => None,
                 })
         }
@@ -427,19 +418,7 @@ fn gaps(case: &mut Case<'_>, n: usize, rendition: &Rendition) {
                     .key
                     .starts_with(&format!("{}/", s.name.as_deref().unwrap_or(&s.kind)))
             });
-            stream.and_then(|s| {
-                let scale = s.timescale as f64;
-                let least = case.threshold(
-                    Check::S10,
-                    rendition
-                        .edge
-                        .as_ref()
-                        .map_or(0.05, |e| (e.duration / 100.0).max(0.05)),
-                );
-                s.jumps()
-                    .map(|(line, ticks)| (line, ticks as f64 / scale))
-                    .find(|j| j.1.abs() > least)
-            })
+            stream.and_then(|s| large(&mut s.jumps(), s.timescale))
         }
         _ => return,
     };
@@ -455,17 +434,12 @@ fn skew(case: &mut Case<'_>) {
     if !case.snapshot.live {
         return;
     }
-    let Some(((_, video, end), (n, audio, audio_end))) = ends(case) else {
+    let Some(ends) = ends(case) else {
         return case
             .findings
             .skip(Check::S08, None, "the ends of audio and video are not both known");
     };
-    let longest = [video, audio]
-        .into_iter()
-        .filter_map(|r| r.edge.as_ref())
-        .map(|e| e.longest.max(e.duration))
-        .fold(0.0, f64::max);
-    let apart = audio_end - end;
+    let ((n, _), apart, longest) = (ends.audio, ends.apart, ends.longest);
     let limit = case.threshold(Check::S08, 1.5 * longest);
     let evidence = (apart.abs() > limit).then(|| {
         wrong("audio and video end apart")
@@ -473,7 +447,7 @@ fn skew(case: &mut Case<'_>) {
             .seen(format!("{apart:+.1} s"))
     });
     // Far apart they do not play at all: R03 says that, with its own name.
-    let far = apart.abs() > case.threshold(Check::R03, 3.0 * longest);
+    let far = apart.abs() > ends.unplayable;
     match evidence {
         Some(evidence) if !far => {
             case.findings

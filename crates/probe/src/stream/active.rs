@@ -9,7 +9,7 @@ use super::{
 use crate::net::Failure;
 use drmwatch_checks::model::{Alternative, Blocking, Kind, Loaded, Manifest, Rendition, SteeringManifest};
 use drmwatch_media::{
-    dash::Mpd,
+    dash::Descriptor,
     hls::{Document, Media, Playlist, merge},
 };
 use hyper::Method;
@@ -27,14 +27,13 @@ pub(super) async fn gather(
     entry: &Fetched,
     occasional: bool,
 ) -> Result<(), Failure> {
-    let mpd = gathered
+    let dynamic = gathered
         .manifest
         .as_ref()
         .and_then(Manifest::mpd)
-        .filter(|m| m.dynamic)
-        .cloned();
-    if let Some(mpd) = mpd {
-        gathered.active.clock = clock(fetcher, &mpd, &entry.response.url).await?;
+        .filter(|m| m.dynamic);
+    if let Some(mpd) = dynamic {
+        gathered.active.clock = clock(fetcher, &mpd.utc_timings, &entry.response.url).await?;
     }
     low_latency(fetcher, gathered, &entry.response.url, occasional).await?;
     steering(fetcher, gathered, &entry.response.url).await?;
@@ -58,14 +57,17 @@ fn said(result: Result<Fetched, Failure>) -> Result<Result<Fetched, String>, Fai
 }
 
 /// The clock of the first UTCTiming that we can read (clause 5.8.4.11), minus ours.
-async fn clock(fetcher: &Fetcher<'_>, mpd: &Mpd, base: &Url) -> Result<Option<Result<f64, String>>, Failure> {
-    for timing in &mpd.utc_timings {
+async fn clock(
+    fetcher: &Fetcher<'_>,
+    timings: &[Descriptor],
+    base: &Url,
+) -> Result<Option<Result<f64, String>>, Failure> {
+    for timing in timings {
         let scheme = timing
             .scheme
             .strip_prefix("urn:mpeg:dash:utc:")
             .unwrap_or_default();
-        if let Some(form) = scheme.strip_prefix("direct:") {
-            let _ = form;
+        if scheme.starts_with("direct:") {
             let ours = (fetcher.clock)();
             let theirs = instant(&timing.value);
             return Ok(Some(
@@ -104,7 +106,7 @@ async fn clock(fetcher: &Fetcher<'_>, mpd: &Mpd, base: &Url) -> Result<Option<Re
         let middle = before + after.duration_since(before) / 2;
         let text = String::from_utf8_lossy(&fetched.response.body).into_owned();
         let theirs = match head {
-            true => fetched.exchange.header("date").and_then(http_date),
+            true => fetched.exchange.date("date"),
             false => instant(text.trim()),
         };
         let Some(theirs) = theirs else {
@@ -118,12 +120,6 @@ async fn clock(fetcher: &Fetcher<'_>, mpd: &Mpd, base: &Url) -> Result<Option<Re
         return Ok(Some(Ok(offset)));
     }
     Ok(None)
-}
-
-fn http_date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(text)
-        .ok()
 }
 
 fn instant(text: &str) -> Option<Timestamp> {

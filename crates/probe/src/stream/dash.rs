@@ -12,7 +12,6 @@ use drmwatch_media::dash::{
     self, AdaptationSet, Addressing, BaseUrl, DashError, Mpd, Period, Representation, SegmentRef,
 };
 use drmwatch_plan::Reason;
-use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use url::Url;
 
@@ -72,11 +71,7 @@ pub(super) async fn gather(
             Ok::<_, Failure>((rendition, kept))
         });
     }
-    let done: Vec<_> = stream::iter(jobs).buffered(super::CONCURRENCY).collect().await;
-    for result in done {
-        let (rendition, kept) = result?;
-        gathered.add(rendition, kept);
-    }
+    gathered.all(jobs).await?;
     if plan.extras {
         locations(fetcher, gathered, &mpd, &response.url, now).await?;
     }

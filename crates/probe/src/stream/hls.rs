@@ -13,7 +13,6 @@ use drmwatch_checks::{
 };
 use drmwatch_media::hls::{self, Document, HlsError, Media, Multivariant, Playlist, Surroundings, Variant};
 use drmwatch_plan::Reason;
-use futures::stream::{self, StreamExt};
 use std::{collections::BTreeMap, time::Instant};
 use url::Url;
 
@@ -73,11 +72,7 @@ pub(super) async fn gather(
         target.whole = plan.whole(n, count);
         playlist(fetcher, plan, target, &variables)
     });
-    let done: Vec<_> = stream::iter(jobs).buffered(super::CONCURRENCY).collect().await;
-    for result in done {
-        let (rendition, kept) = result?;
-        gathered.add(rendition, kept);
-    }
+    gathered.all(jobs).await?;
     if plan.extras {
         for (name, url) in locations {
             let found = location(fetcher, name, &url, &variables).await?;

@@ -29,6 +29,7 @@ use drmwatch_checks::{
 use drmwatch_media::{Kid, bmff::Track};
 use drmwatch_plan::Reason;
 use fetch::{Ask, Fetched, Fetcher};
+use futures::stream::{self, StreamExt};
 use hyper::body::Bytes;
 use jiff::Timestamp;
 use segments::Kept;
@@ -116,6 +117,19 @@ impl Gathered {
         if self.active.key.is_none() || kept.key.as_ref().is_some_and(Result::is_err) {
             self.active.key = kept.key.or(self.active.key.take());
         }
+    }
+
+    /// Renditions that are fetched some at a time, in their order. A failure of ours ends the run.
+    async fn all<J>(&mut self, jobs: impl IntoIterator<Item = J>) -> Result<(), Failure>
+    where
+        J: Future<Output = Result<(Rendition, Kept), Failure>>,
+    {
+        let done: Vec<_> = stream::iter(jobs).buffered(CONCURRENCY).collect().await;
+        for result in done {
+            let (rendition, kept) = result?;
+            self.add(rendition, kept);
+        }
+        Ok(())
     }
 
     /// A URI resolved against the document that it stands in. What leads nowhere is noted.
@@ -280,7 +294,7 @@ async fn look(
     mut before: StreamState,
 ) -> Result<Looked, Failure> {
     let mut second = false;
-    let mut kept: Option<Gathered> = None;
+    let mut kept: Option<(Snapshot, Option<(Track, Bytes)>)> = None;
     loop {
         let plan = Plan {
             spec,
@@ -300,8 +314,8 @@ async fn look(
             .await?;
         let mut gathered = Gathered::new(entry.exchange.at.unwrap_or_else(|| (fetcher.clock)()));
         documents(fetcher, &plan, &mut gathered, &entry).await?;
-        if let Some(first) = kept.take() {
-            merge(&mut gathered, first);
+        if let Some((first, canary)) = kept.take() {
+            merge(&mut gathered, first, canary);
         } else {
             gathered.active.other_kids = other.clone();
             let now = gathered.at;
@@ -316,7 +330,7 @@ async fn look(
                 before.occasional = Some(now);
             }
         }
-        let (found, variants) = (gathered.canary.clone(), gathered.variants);
+        let (found, variants) = (gathered.canary.take(), gathered.variants);
         let bytes = fetcher
             .hops
             .lock()
@@ -324,14 +338,16 @@ async fn look(
             .iter()
             .map(|h| h.bytes)
             .sum();
-        let snapshot = snapshot(&mut gathered, &entry, bytes)?;
+        let snapshot = gathered
+            .finish(entry.exchange, bytes)
+            .ok_or_else(|| Failure::internal("no manifest was gathered"))?;
         let mut judgement = judge(&snapshot, &before, settings, second);
         match judgement.again.filter(|_| !second) {
             Some(wait) if fetcher.left() > Duration::from_secs_f64(wait) => {
                 // An edge that stood still is compared with this look, one that went back with what was.
                 before = judgement.state;
                 second = true;
-                kept = Some(gathered);
+                kept = Some((snapshot, found));
                 fetcher.pause(Duration::from_secs_f64(wait)).await;
             }
             _ => {
@@ -347,34 +363,20 @@ async fn look(
     }
 }
 
-/// The snapshot of what is gathered, which is kept for a second look.
-fn snapshot(gathered: &mut Gathered, entry: &Fetched, bytes: u64) -> Result<Snapshot, Failure> {
-    let copy = Gathered {
-        manifest: gathered.manifest.clone(),
-        renditions: gathered.renditions.clone(),
-        unresolved: gathered.unresolved.clone(),
-        active: gathered.active.clone(),
-        listed: gathered.listed,
-        hds_live: gathered.hds_live,
-        ..Gathered::new(gathered.at)
-    };
-    copy.finish(entry.exchange.clone(), bytes)
-        .ok_or_else(|| Failure::internal("no manifest was gathered"))
-}
-
 /// Puts what the first look found of segments beside the edges of the second.
-fn merge(second: &mut Gathered, first: Gathered) {
+fn merge(second: &mut Gathered, first: Snapshot, canary: Option<(Track, Bytes)>) {
+    let mut before: BTreeMap<String, Rendition> =
+        first.renditions.into_iter().map(|r| (r.key.clone(), r)).collect();
     for rendition in &mut second.renditions {
-        if let Some(before) = first.renditions.iter().find(|r| r.key == rendition.key) {
-            rendition.init = before.init.clone();
-            rendition.newest = before.newest.clone();
-            rendition.second = before.second.clone();
-            rendition.oldest = before.oldest.clone();
-            rendition.whole = before.whole.clone();
+        if let Some(before) = before.remove(&rendition.key) {
+            rendition.init = before.init;
+            rendition.newest = before.newest;
+            rendition.second = before.second;
+            rendition.oldest = before.oldest;
+            rendition.whole = before.whole;
         }
     }
-    (second.active, second.canary) = (first.active, first.canary);
-    second.segment_url = first.segment_url;
+    (second.active, second.canary) = (first.active, canary);
 }
 
 async fn documents(

@@ -10,7 +10,6 @@ use crate::net::{Failure, Response};
 use drmwatch_checks::model::{Declared, Edge, Kind, Manifest, Rendition};
 use drmwatch_media::smooth::{self, Quality, SmoothError, StreamIndex};
 use drmwatch_plan::Reason;
-use futures::stream::{self, StreamExt};
 
 pub(super) fn parse(response: &Response) -> Result<smooth::Manifest, Failure> {
     smooth::parse(&response.body).map_err(|error| {
@@ -77,11 +76,7 @@ pub(super) async fn gather(
             Ok::<_, Failure>((rendition, kept))
         });
     }
-    let done: Vec<_> = stream::iter(jobs).buffered(super::CONCURRENCY).collect().await;
-    for result in done {
-        let (rendition, kept) = result?;
-        gathered.add(rendition, kept);
-    }
+    gathered.all(jobs).await?;
     gathered.manifest = Some(Manifest::Smooth(manifest));
     Ok(())
 }
