@@ -308,6 +308,8 @@ pub struct Segment {
     pub time: Option<u64>,
     /// A discontinuity stands before it.
     pub discontinuity: bool,
+    /// It is served while it is made: what is there is not all of it.
+    pub growing: bool,
     /// Bytes of the whole segment, where the server told.
     pub size: Option<u64>,
     /// A range of it was asked for.

@@ -1,9 +1,10 @@
 //! Listeners that speak HTTP properly.
 
-use crate::services::{Request, Site};
+use crate::services::{Request, Site, now};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Response, body::Bytes, body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use jiff::SignedDuration;
 use rustls::ServerConfig;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, task::JoinSet};
@@ -68,12 +69,19 @@ async fn respond(
         .await
         .map(|b| b.to_bytes())
         .unwrap_or_default();
-    let answer = site.answer(&Request {
-        method: head.method.as_str(),
-        path: head.uri.path(),
-        authorization: head.headers.get("authorization").and_then(|v| v.to_str().ok()),
-        body: &body,
-    });
+    let answer = loop {
+        let answer = site.answer(&Request {
+            method: head.method.as_str(),
+            path: head.uri.path(),
+            query: head.uri.query().unwrap_or_default(),
+            authorization: head.headers.get("authorization").and_then(|v| v.to_str().ok()),
+            body: &body,
+        });
+        // A blocking playlist reload, or a part that was hinted at.
+        let Some(due) = answer.due else { break answer };
+        let wait = due.duration_since(now()) + SignedDuration::from_millis(1);
+        tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
+    };
     let mut response = Response::builder()
         .status(answer.status)
         .header("content-type", answer.kind);

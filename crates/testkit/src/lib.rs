@@ -4,13 +4,13 @@
 
 mod faults;
 mod http;
-mod origin;
 mod raw;
 mod services;
+pub mod stage;
 mod tls;
 
 pub use faults::{Fault, Faults};
-pub use origin::{CANARY_KEY, CANARY_KID};
+pub use stage::{CANARY_KEY, CANARY_KID};
 pub use tls::Certificates;
 
 use std::{net::IpAddr, net::SocketAddr, sync::Arc};

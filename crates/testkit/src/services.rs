@@ -2,10 +2,10 @@
 
 use crate::{
     CANARY_KEY, CANARY_KID, Fault, Faults,
-    origin::{Mood, Origin},
+    stage::{self, Mood, Stage, Timing},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::sync::{
     Arc, Mutex,
@@ -18,12 +18,15 @@ pub(crate) struct Answer {
     pub kind: &'static str,
     pub body: Vec<u8>,
     pub headers: Vec<(&'static str, String)>,
+    /// The answer is held until then: ask again.
+    pub due: Option<Timestamp>,
 }
 
 /// A request, as far as the world looks at it.
 pub(crate) struct Request<'a> {
     pub method: &'a str,
     pub path: &'a str,
+    pub query: &'a str,
     pub authorization: Option<&'a str>,
     pub body: &'a [u8],
 }
@@ -31,7 +34,9 @@ pub(crate) struct Request<'a> {
 /// Everything that answers.
 pub(crate) struct Site {
     faults: Arc<Faults>,
-    origin: Origin,
+    stage: Stage,
+    /// Since when the streams stand still.
+    frozen: Mutex<Option<Timestamp>>,
     ca_pem: String,
     tokens: AtomicU64,
     messages: Mutex<Vec<Value>>,
@@ -43,7 +48,7 @@ const API_KEY: &str = "demo-api-key";
 
 /// The world lives by the wall clock: its streams are live.
 #[allow(clippy::disallowed_methods)]
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 
@@ -53,6 +58,7 @@ fn answer(status: u16, kind: &'static str, body: impl Into<Vec<u8>>) -> Answer {
         kind,
         body: body.into(),
         headers: Vec::new(),
+        due: None,
     }
 }
 fn json(status: u16, body: Value) -> Answer {
@@ -64,10 +70,10 @@ fn html(status: u16) -> Answer {
 
 impl Site {
     pub fn new(faults: Arc<Faults>, ca_pem: String) -> Site {
-        let origin = Origin::new(now());
         Site {
             faults,
-            origin,
+            stage: Stage::new(now(), Timing::Exact),
+            frozen: Mutex::default(),
             ca_pem,
             tokens: AtomicU64::new(1),
             messages: Mutex::default(),
@@ -79,8 +85,8 @@ impl Site {
         match (request.method, parts.as_slice()) {
             ("GET", ["healthz"]) => answer(200, "text/plain", "ok"),
             ("GET", ["ca.pem"]) => answer(200, "application/x-pem-file", self.ca_pem.clone()),
-            ("GET" | "HEAD", ["live", kind, rest @ ..]) => {
-                let mut answer = self.live(kind, rest);
+            ("GET" | "HEAD", ["live", rest @ ..]) => {
+                let mut answer = self.live(&rest.join("/"), request.query);
                 // Players are pages of other origins.
                 answer
                     .headers
@@ -131,45 +137,47 @@ impl Site {
         }
     }
 
-    fn live(&self, kind: &str, rest: &[&str]) -> Answer {
+    fn live(&self, path: &str, query: &str) -> Answer {
         let has = |fault| self.faults.has(fault);
-        let now = now();
+        let init = path.ends_with("init.mp4");
+        let manifest = [".m3u8", ".mpd", "Manifest", ".f4m"]
+            .iter()
+            .any(|e| path.ends_with(e));
+        match () {
+            () if manifest && has(Fault::ManifestDown) => return html(503),
+            () if manifest && has(Fault::ManifestHtml) => return html(200),
+            () if init && has(Fault::InitMissing) => return html(404),
+            () if !init && !manifest && has(Fault::SegmentMissing) => return html(404),
+            () if !init && !manifest && has(Fault::SegmentHtml) => return html(200),
+            () => {}
+        }
+        let mut now = now();
+        let mut frozen = self.frozen.lock().unwrap_or_else(|e| e.into_inner());
+        match has(Fault::Freeze) {
+            true => now = *frozen.get_or_insert(now),
+            false => *frozen = None,
+        }
+        if has(Fault::Regress) {
+            now -= SignedDuration::from_secs(60);
+        }
         let mood = Mood {
-            freeze: has(Fault::Freeze),
-            regress: has(Fault::Regress),
             ended: has(Fault::EndStream),
             broken: has(Fault::ManifestBroken),
             wrong_kid: has(Fault::KidMismatch),
         };
-        let manifest = |kind: &'static str, body: Option<String>| match body {
-            _ if has(Fault::ManifestDown) => html(503),
-            _ if has(Fault::ManifestHtml) => html(200),
-            _ if has(Fault::ManifestEmpty) => answer(200, kind, ""),
-            Some(body) => answer(200, kind, body),
+        let found = self.stage.answer(stage::Ask {
+            path,
+            query,
+            now,
+            mood,
+        });
+        match found {
             None => html(404),
-        };
-        const M3U8: &str = "application/vnd.apple.mpegurl";
-        match rest {
-            ["master.m3u8"] => manifest(M3U8, Some(self.origin.multivariant())),
-            ["manifest.mpd"] => manifest("application/dash+xml", Some(self.origin.mpd(kind, now, mood))),
-            [file] if file.ends_with(".m3u8") => manifest(
-                M3U8,
-                self.origin
-                    .playlist(kind, file.trim_end_matches(".m3u8"), now, mood),
-            ),
-            [_, "init.mp4"] if has(Fault::InitMissing) => html(404),
-            [track, "init.mp4"] => self
-                .origin
-                .init(kind, track)
-                .map_or(html(404), |b| answer(200, "video/mp4", b)),
-            [_, _] if has(Fault::SegmentMissing) => html(404),
-            [_, _] if has(Fault::SegmentHtml) => html(200),
-            [track, file] => file
-                .strip_suffix(".m4s")
-                .and_then(|n| n.parse().ok())
-                .and_then(|n| self.origin.segment(kind, track, n, now, mood))
-                .map_or(html(404), |b| answer(200, "video/mp4", b)),
-            _ => html(404),
+            Some(_) if manifest && has(Fault::ManifestEmpty) => answer(200, "text/plain", ""),
+            Some(found) => Answer {
+                due: found.due,
+                ..answer(found.status, found.kind, found.body)
+            },
         }
     }
 

@@ -18,7 +18,7 @@ at=$(leader)
 # Steady state: verdicts stay, probes run, nothing is written. Two equal counts ten seconds apart, after
 # whatever the start has left over.
 writes() { scraped "$at" '^drmwatch_operator_writes_total' | sort; }
-steady() { local before; before=$(writes); sleep 10; [ "$before" = "$(writes)" ]; }
+steady() { local before; before=$(writes); sleep 10; [ -n "$before" ] && [ "$before" = "$(writes)" ]; }
 await 60 "no write in steady state" steady
 # No secret value outside of the keys made for it.
 plans=$(k -n $runners get secrets -l drmwatch.io/probe-uid -o json | jq -r '.items[].data["plan.json"] | @base64d')

@@ -4,16 +4,19 @@ job() { k -n $tenant_ns get drmprobe cinema -o json | jq '{apiVersion, kind, met
 job | k apply -f -
 uid=$(k -n $tenant_ns get drmprobe cinema-job -o jsonpath='{.metadata.uid}')
 await 30 "a real CronJob" k -n $runners get cronjob "probe-$uid"
-# A slot now, instead of waiting for the minute: made from the CronJob itself.
-k -n $runners create job "now-1" --from="cronjob/probe-$uid"
-await 90 "the Job's verdict" condition_is drmprobe cinema-job Healthy "True Pass"
+await 150 "the verdict of the CronJob's own slot" condition_is drmprobe cinema-job Healthy "True Pass"
+# From here on no slot comes by itself: which run is looked at must not hang on when the minute turns.
+k -n $tenant_ns patch drmprobe cinema-job --type=json -p '[{"op": "replace", "path": "/spec/schedule", "value": {"cron": "0 0 29 2 *"}}]'
+still() { [ "$(k -n $runners get cronjob "probe-$uid" -o jsonpath='{.spec.schedule}/{.status.active}')" = "0 0 29 2 */" ]; }
+await 60 "the changed schedule" still
 world PUT /admin/faults/license-wrong-key
 await 30 "the resident verdict" condition_is drmprobe cinema Healthy "False CanaryNotOpened"
-k -n $runners create job "now-2" --from="cronjob/probe-$uid"
+k -n $runners create job now --from="cronjob/probe-$uid"
 await 90 "the same verdict from the Job" condition_is drmprobe cinema-job Healthy "False CanaryNotOpened"
-pod=$(k -n $runners get pods -l job-name=now-2 -o jsonpath='{.items[0].metadata.name}')
-[ "$(k -n $runners get pod "$pod" -o jsonpath='{.status.containerStatuses[0].state.terminated.exitCode}')" = 1 ] || fail "exit code 1 expected"
-scraped "$(leader)" 'drmwatch_probe_failure_info\{.*probe="cinema-job".*reason="CanaryNotOpened"\} 1' || fail "no series of the Job's outcome"
+exit_code() { [ "$(k -n $runners get pods -l job-name=now -o jsonpath='{.items[0].status.containerStatuses[0].state.terminated.exitCode}')" = "$1" ]; }
+await 30 "exit code 1 of a failing run" exit_code 1
+series() { scraped "$(leader)" 'drmwatch_probe_failure_info\{.*probe="cinema-job".*reason="CanaryNotOpened"\} 1'; }
+await 30 "the series of the Job's outcome" series
 world DELETE /admin/faults/license-wrong-key
 await 30 "healed" condition_is drmprobe cinema Healthy "True Pass"
 k -n $tenant_ns delete drmprobe cinema-job --wait --timeout=30s

@@ -30,8 +30,14 @@ await 30 "resumed" condition_is drmprobe cinema Healthy "True Pass"
 await 60 "two runners again" two
 ips=$(k -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o jsonpath='{.items[*].status.podIP}')
 last() { for ip in $ips; do scraped "$ip:9464" '^drmwatch_probe_last_run_timestamp_seconds\{.*probe="acme-news"' || true; done | sed 's/.* //' | sort -g | tail -1; }
-kill -STOP "$(pgrep -f "kube-apiserver --etcd-servers" | first)"
-trap 'kill -CONT "$(pgrep -f "kube-apiserver --etcd-servers" | first)"' EXIT
+server=$(pgrep -f "kube-apiserver --etcd-servers" | first)
+kill -STOP "$server"
+trap 'kill -CONT "$server"' EXIT
 away=$(date +%s)
 running() { [ "$(printf '%.0f' "$(last)")" -gt $((away + 15)) ]; }
 await 40 "probes run while the API server is away" running
+kill -CONT "$server"
+trap - EXIT
+ready() { k get --raw=/readyz; }
+await 60 "the API server is back" ready
+await 60 "an operator leads again" leader

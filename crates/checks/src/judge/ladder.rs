@@ -77,7 +77,8 @@ fn bitrates(case: &mut Case<'_>) {
         let measured = [&rendition.newest, &rendition.second]
             .into_iter()
             .filter_map(|s| s.found());
-        let measured = measured.filter(|s| s.duration >= 0.5 * target && s.duration > 0.0 && !s.byte_range);
+        let measured = measured
+            .filter(|s| s.duration >= 0.5 * target && s.duration > 0.0 && !s.byte_range && !s.growing);
         let rate = measured
             .filter_map(|s| Some(s.size? as f64 * 8.0 / (s.duration + buffer)))
             .reduce(f64::max);

@@ -197,7 +197,10 @@ fn dash(case: &mut Case<'_>, mpd: &Mpd) {
             .filter(|(_, r)| r.kind == Kind::Video)
             .find_map(|(n, r)| {
                 let head = r.newest.found()?.head.as_ref()?.as_ref().ok()?;
-                (head.fragments.len() == 1 && r.newest.found()?.whole && r.newest.found()?.duration > target?)
+                (head.fragments.len() == 1
+                    && r.newest.found()?.whole
+                    && !r.newest.found()?.growing
+                    && r.newest.found()?.duration > target?)
                     .then_some(n)
             });
         evidence = chunked.map(|_| wrong("a segment that is longer than the latency target is not chunked"));

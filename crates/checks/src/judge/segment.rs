@@ -122,6 +122,9 @@ fn span(rendition: &Rendition, segment: &Segment) -> Option<(f64, f64)> {
 
 /// Whether the fragments at hand are surely all of the segment: there is one `moof`, or all bytes are here.
 fn complete(segment: &Segment) -> bool {
+    if segment.growing {
+        return false;
+    }
     let fragments = segment
         .head
         .as_ref()
@@ -373,7 +376,7 @@ fn metadata(case: &mut Case<'_>, n: usize, rendition: &Rendition, segment: &Segm
         && let Some(index) = head.indexes.first()
     {
         let length: u64 = index.references.iter().map(|r| u64::from(r.size)).sum();
-        let total = segment.size.filter(|_| !segment.byte_range);
+        let total = segment.size.filter(|_| !segment.byte_range && !segment.growing);
         let end = index.first_byte.saturating_add(length);
         evidence = total
             .filter(|t| end > *t && !index.references.is_empty())

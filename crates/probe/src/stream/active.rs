@@ -14,7 +14,7 @@ use drmwatch_media::{
 };
 use hyper::Method;
 use jiff::Timestamp;
-use std::time::Instant;
+use tokio::time::Instant;
 use url::Url;
 
 /// Largest steering manifest, or answer of a clock.
@@ -33,7 +33,7 @@ pub(super) async fn gather(
         .and_then(Manifest::mpd)
         .filter(|m| m.dynamic);
     if let Some(mpd) = dynamic {
-        gathered.active.clock = clock(fetcher, &mpd.utc_timings, &entry.response.url).await?;
+        gathered.active.clock = clock(fetcher, &mpd.utc_timings, entry).await?;
     }
     low_latency(fetcher, gathered, &entry.response.url, occasional).await?;
     steering(fetcher, gathered, &entry.response.url).await?;
@@ -60,7 +60,7 @@ fn said(result: Result<Fetched, Failure>) -> Result<Result<Fetched, String>, Fai
 async fn clock(
     fetcher: &Fetcher<'_>,
     timings: &[Descriptor],
-    base: &Url,
+    entry: &Fetched,
 ) -> Result<Option<Result<f64, String>>, Failure> {
     for timing in timings {
         let scheme = timing
@@ -68,7 +68,8 @@ async fn clock(
             .strip_prefix("urn:mpeg:dash:utc:")
             .unwrap_or_default();
         if scheme.starts_with("direct:") {
-            let ours = (fetcher.clock)();
+            // The MPD tells the time at which it was made, so it is compared with when it came.
+            let ours = entry.exchange.at.unwrap_or_else(|| (fetcher.clock)());
             let theirs = instant(&timing.value);
             return Ok(Some(
                 theirs
@@ -85,7 +86,7 @@ async fn clock(
             .value
             .split_whitespace()
             .next()
-            .and_then(|u| base.join(u).ok())
+            .and_then(|u| entry.response.url.join(u).ok())
         else {
             continue;
         };
@@ -345,7 +346,8 @@ async fn addresses(fetcher: &Fetcher<'_>, gathered: &mut Gathered, entry: &Fetch
                         let period = mpd.current(gathered.at)?;
                         let representation = period.sets.first()?.representations.first()?;
                         let found = representation.newest(mpd, period, gathered.at)?;
-                        Some(((found.end() * 1000.0) as u64, found.duration * 1000.0))
+                        let longest = super::dash::longest(representation).unwrap_or(found.duration);
+                        Some(((found.end() * 1000.0) as u64, longest * 1000.0))
                     });
                     newest = edge.map(|e| e.0).ok_or("it lists no segment".into());
                     step = edge.map_or(1.0, |e| e.1);

@@ -146,26 +146,26 @@ fn edge(representation: &Representation, mpd: &Mpd, period: &Period, now: Timest
     let last = representation.segment(period, newest)?;
     let first = representation.segment(period, oldest)?;
     let clocked = matches!(&representation.segments, Addressing::Template(t) if t.timeline.is_none());
-    let longest = match &representation.segments {
-        Addressing::Template(t) => t
-            .timeline
-            .iter()
-            .flat_map(|l| &l.runs)
-            .map(|r| r.duration)
-            .max()
-            .map(|d| d as f64 / t.timescale.max(1) as f64),
-        _ => None,
-    };
     Some(Edge {
         number: (last.end() * 1000.0).round() as u64,
         end: mpd.wall_clock(last.end()),
         position: Some(last.end()),
         duration: last.duration,
-        longest: longest.unwrap_or(last.duration),
+        longest: longest(representation).unwrap_or(last.duration),
         window: last.end() - first.start,
         count: newest - oldest + 1,
         clocked,
     })
+}
+
+/// Seconds of the longest segment of a timeline.
+pub(super) fn longest(representation: &Representation) -> Option<f64> {
+    let Addressing::Template(template) = &representation.segments else {
+        return None;
+    };
+    let runs = template.timeline.iter().flat_map(|l| &l.runs);
+    let longest = runs.map(|r| r.duration).max()?;
+    Some(longest as f64 / template.timescale.max(1) as f64)
 }
 
 /// The first of the alternatives of each level, in turn.
@@ -179,8 +179,11 @@ fn base(gathered: &mut Gathered, document: &Url, levels: [&Vec<BaseUrl>; 4]) -> 
     Some(base)
 }
 
-fn place(gathered: &mut Gathered, base: &Url, found: &SegmentRef, line: usize) -> Option<Place> {
+fn place(gathered: &mut Gathered, mpd: &Mpd, base: &Url, found: &SegmentRef, line: usize) -> Option<Place> {
+    let end = mpd.wall_clock(found.end()).filter(|_| mpd.dynamic);
     Some(Place {
+        // availabilityTimeOffset lets a segment be fetched before it is whole.
+        growing: end.is_some_and(|end| end > gathered.at),
         url: gathered.resolve(base, &found.url, line)?,
         range: None,
         number: (found.end() * 1000.0).round() as u64,
@@ -220,6 +223,7 @@ fn wanted(
             duration: 0.0,
             time: None,
             discontinuity: false,
+            growing: false,
             opaque: false,
         });
         return Wanted {
@@ -231,7 +235,7 @@ fn wanted(
     let available = representation.available(mpd, period, now);
     let mut at = |position: Option<u64>| {
         let found = representation.segment(period, position?)?;
-        place(gathered, base, &found, line)
+        place(gathered, mpd, base, &found, line)
     };
     let (oldest, newest) = available.unzip();
     let second = newest
@@ -289,7 +293,7 @@ async fn locations(
         ) else {
             continue;
         };
-        let Some(place) = place(gathered, &base, &found, representation.line) else {
+        let Some(place) = place(gathered, mpd, &base, &found, representation.line) else {
             continue;
         };
         let name = alternative

@@ -3,7 +3,7 @@
 use super::{
     Gathered, Plan,
     fetch::{Ask, Fetcher},
-    segments::lost,
+    segments::{lost, patiently},
 };
 use crate::net::{Failure, Response};
 use drmwatch_checks::model::{Declared, Edge, Loaded, Manifest, Rendition, Segment};
@@ -13,6 +13,8 @@ use url::Url;
 
 /// Largest bootstrap.
 const MAX_BOOTSTRAP: usize = 4 << 20;
+/// How much of a fragment is fetched.
+const FRAGMENT_HEAD: u64 = 4096;
 
 pub(super) fn parse(response: &Response) -> Result<hds::Manifest, Failure> {
     hds::parse(&response.body).map_err(|error| {
@@ -150,37 +152,40 @@ async fn fragment(
     let Some(url) = gathered.resolve(base, &name, media.line) else {
         return Ok(());
     };
-    rendition.newest = match fetcher.get(&url, &Ask::head(0, 4096)).await {
-        Ok(fetched) if !fetched.response.status.is_success() => {
-            let message = format!(
-                "the newest fragment: {} answered {}",
-                fetched.response.host(),
-                fetched.response.status.as_u16()
-            );
-            Loaded::Failed(Reason::SegmentMissing, message)
-        }
-        Ok(fetched) => {
-            let bytes = fetched.slice(Some((0, 4095)));
-            // A fragment is a sequence of boxes with the samples as FLV tags in `mdat`.
-            let known = bytes
-                .get(4..8)
-                .is_some_and(|k| matches!(k, b"mdat" | b"afra" | b"abst" | b"moof"));
-            match known {
-                true => Loaded::Found(Segment {
-                    size: fetched.total(),
-                    exchange: fetched.exchange,
-                    number: u64::from(number),
-                    duration: f64::from(duration) / f64::from(bootstrap.fragment_timescale.max(1)),
-                    ranged: true,
-                    ..Segment::default()
-                }),
-                false => Loaded::Failed(
-                    Reason::SegmentInvalid,
-                    format!("the newest fragment of {} is no F4V", fetched.response.host()),
-                ),
-            }
-        }
+    let seconds = f64::from(duration) / f64::from(bootstrap.fragment_timescale.max(1));
+    let found = patiently(fetcher, seconds, async || {
+        head(fetcher, &url, number, seconds).await
+    })
+    .await;
+    rendition.newest = match found {
+        Ok(segment) => Loaded::Found(segment),
         Err(failure) => lost(failure)?,
     };
     Ok(())
+}
+
+async fn head(fetcher: &Fetcher<'_>, url: &Url, number: u32, duration: f64) -> Result<Segment, Failure> {
+    let fetched = fetcher.get(url, &Ask::head(0, FRAGMENT_HEAD)).await?;
+    let host = fetched.response.host();
+    if let Err(failure) = fetched.response.success() {
+        let message = format!("the newest fragment: {}", failure.message);
+        return Err(Failure::fail(Reason::SegmentMissing, message));
+    }
+    let bytes = fetched.slice(Some((0, FRAGMENT_HEAD - 1)));
+    // A fragment is a sequence of boxes with the samples as FLV tags in `mdat`.
+    let known = bytes
+        .get(4..8)
+        .is_some_and(|k| matches!(k, b"mdat" | b"afra" | b"abst" | b"moof"));
+    if !known {
+        let message = format!("the newest fragment of {host} is no F4V");
+        return Err(Failure::fail(Reason::SegmentInvalid, message));
+    }
+    Ok(Segment {
+        size: fetched.total(),
+        exchange: fetched.exchange,
+        number: u64::from(number),
+        duration,
+        ranged: true,
+        ..Segment::default()
+    })
 }

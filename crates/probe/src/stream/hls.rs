@@ -13,7 +13,8 @@ use drmwatch_checks::{
 };
 use drmwatch_media::hls::{self, Document, HlsError, Media, Multivariant, Playlist, Surroundings, Variant};
 use drmwatch_plan::Reason;
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
+use tokio::time::Instant;
 use url::Url;
 
 pub(super) fn parse(
@@ -287,6 +288,7 @@ async fn finish(
             duration: segment.duration,
             time: None,
             discontinuity: segment.discontinuity,
+            growing: false,
             // With AES-128 the whole resource is ciphertext (section 4.4.4.4).
             opaque: segment.keys.iter().any(|k| k.method == "AES-128"),
         })

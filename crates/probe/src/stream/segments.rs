@@ -38,6 +38,8 @@ pub(super) struct Place {
     /// Ticks, as in [`Segment::time`].
     pub time: Option<u64>,
     pub discontinuity: bool,
+    /// Not whole yet.
+    pub growing: bool,
     /// Ciphertext as a whole.
     pub opaque: bool,
 }
@@ -102,7 +104,7 @@ pub(super) async fn gather(
             let whole = wanted.whole || openable.is_some();
             match newest(fetcher, place, track.as_ref(), whole).await {
                 Ok((segment, bytes)) => {
-                    if wanted.whole {
+                    if wanted.whole && !place.growing {
                         rendition.whole = Some((segment.exchange.clone(), place.duration));
                     }
                     kept.segment = Some(place.url.clone());
@@ -168,22 +170,17 @@ async fn init(fetcher: &Fetcher<'_>, url: &Url, range: Option<(u64, u64)>) -> Re
     })
 }
 
-/// The newest segment. Packagers publish the playlist before every server has the segment, so a missing one
-/// is waited for, as long as the next one takes.
-async fn newest(
+/// Packagers publish the playlist before every server has the segment, so a missing one is waited for, as
+/// long as the next one takes.
+pub(super) async fn patiently<T>(
     fetcher: &Fetcher<'_>,
-    place: &Place,
-    track: Option<&Track>,
-    whole: bool,
-) -> Result<(Segment, Bytes), Failure> {
-    let patience = Duration::from_secs_f64(place.duration.clamp(1.0, 6.0));
+    duration: f64,
+    mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let patience = Duration::from_secs_f64(duration.clamp(1.0, 6.0));
     let until = tokio::time::Instant::now() + patience;
     loop {
-        let result = match whole {
-            true => full(fetcher, place, track).await,
-            false => head(fetcher, place, track).await,
-        };
-        match result {
+        match attempt().await {
             Err(failure)
                 if failure.verdict == Verdict::Fail(Reason::SegmentMissing)
                     && tokio::time::Instant::now() < until
@@ -194,6 +191,19 @@ async fn newest(
             other => return other,
         }
     }
+}
+
+async fn newest(
+    fetcher: &Fetcher<'_>,
+    place: &Place,
+    track: Option<&Track>,
+    whole: bool,
+) -> Result<(Segment, Bytes), Failure> {
+    patiently(fetcher, place.duration, async || match whole {
+        true => full(fetcher, place, track).await,
+        false => head(fetcher, place, track).await,
+    })
+    .await
 }
 
 async fn full(
@@ -282,6 +292,7 @@ fn judge_bytes(
         duration: place.duration,
         time: place.time,
         discontinuity: place.discontinuity,
+        growing: place.growing,
         byte_range: place.range.is_some(),
         kind,
         opaque: place.opaque,

@@ -59,6 +59,7 @@ pub(super) async fn gather(
                 duration: chunk.duration as f64 / stream.timescale as f64,
                 time: Some(chunk.time),
                 discontinuity: false,
+                growing: false,
                 opaque: false,
             })
         };
