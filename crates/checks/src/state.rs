@@ -17,8 +17,8 @@ pub struct StreamState {
     pub renditions: BTreeMap<String, RenditionState>,
     /// Of an MPD.
     pub mpd: Option<MpdState>,
-    /// When the break that is going on was first seen, and how long it is said to be.
-    pub open_break: Option<(Timestamp, Option<f64>)>,
+    /// The advertisement break that is going on.
+    pub open_break: Option<OpenBreak>,
     /// When a cue that was new was last seen.
     pub last_cue: Option<Timestamp>,
     /// Hashes of the cues that are known.
@@ -31,6 +31,17 @@ pub struct StreamState {
     pub buffer: Option<f64>,
 }
 
+/// A break that is going on.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+pub struct OpenBreak {
+    /// When it began, or was first seen.
+    pub since: Timestamp,
+    /// Seconds that it is said to last.
+    pub duration: Option<f64>,
+    /// Segment with which it began.
+    pub opening: Option<u64>,
+}
+
 /// What is remembered of one playlist or representation.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 pub struct RenditionState {
@@ -38,6 +49,9 @@ pub struct RenditionState {
     pub newest: u64,
     /// When that was first seen as the newest.
     pub since: Timestamp,
+    /// Seconds between its end, by its date, and that.
+    #[serde(default)]
+    pub lag: Option<f64>,
     /// Number of its oldest segment.
     pub oldest: u64,
     /// Its newest segments: number, a hash of what must not change, and one of the keys.

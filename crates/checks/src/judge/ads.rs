@@ -95,20 +95,52 @@ fn decode(case: &mut Case<'_>, cues: &[(String, Option<Vec<u8>>)]) {
     case.findings.judge(Check::X01, None, evidence);
 }
 
-/// Whether a break is going on at the end of a playlist, and how long it is said to be.
-pub(super) fn going_on(media: &Media) -> Option<Option<f64>> {
-    let mut open = None;
-    for cue in media.segments.iter().flat_map(|s| &s.cues) {
-        match cue {
-            Cue::Out(duration) => open = Some(*duration),
-            Cue::Continued => open = open.or(Some(None)),
-            Cue::In => open = None,
-            Cue::Scte35(Some(bytes)) => match Splice::parse(bytes).ok().and_then(|s| s.opens()) {
-                Some(true) => open = open.or(Some(None)),
-                Some(false) => open = None,
-                None => {}
-            },
-            Cue::Scte35(None) => {}
+/// A break that is going on at the end of a playlist.
+pub(super) struct GoingOn {
+    /// Segment with which it began, where that is still listed.
+    pub opening: Option<u64>,
+    /// Seconds from its beginning to the end of the playlist, where the playlist tells.
+    pub elapsed: Option<f64>,
+    /// Seconds that it is said to last.
+    pub duration: Option<f64>,
+}
+
+/// The break that is going on at the end of a playlist.
+pub(super) fn going_on(media: &Media) -> Option<GoingOn> {
+    let mut open: Option<GoingOn> = None;
+    for segment in &media.segments {
+        // Seconds from here to the end of what is listed.
+        let rest = || -> f64 {
+            let later = media.segments.iter().filter(|s| s.sequence >= segment.sequence);
+            later.map(|s| s.duration).sum()
+        };
+        let begins = |duration| {
+            Some(GoingOn {
+                opening: Some(segment.sequence),
+                elapsed: Some(rest()),
+                duration,
+            })
+        };
+        for cue in &segment.cues {
+            match cue {
+                Cue::Out(duration) => open = begins(*duration),
+                Cue::Continued { elapsed, duration } if open.is_none() => {
+                    open = Some(GoingOn {
+                        opening: None,
+                        elapsed: elapsed.map(|e| e + rest()),
+                        duration: *duration,
+                    });
+                }
+                Cue::Continued { .. } => {}
+                Cue::In => open = None,
+                Cue::Scte35(Some(bytes)) => match Splice::parse(bytes).ok().and_then(|s| s.opens()) {
+                    Some(true) if open.is_none() => open = begins(None),
+                    Some(true) => {}
+                    Some(false) => open = None,
+                    None => {}
+                },
+                Cue::Scte35(None) => {}
+            }
         }
     }
     open
@@ -116,7 +148,7 @@ pub(super) fn going_on(media: &Media) -> Option<Option<f64>> {
 
 fn open_break(case: &mut Case<'_>) {
     let state = super::remember::open_break(case);
-    let Some((since, duration)) = state else {
+    let Some(crate::state::OpenBreak { since, duration, .. }) = state else {
         return case.findings.skip(Check::X02, None, "no break is going on");
     };
     let grace = case.threshold(Check::X02, if duration.is_some() { 30.0 } else { 600.0 });

@@ -73,6 +73,10 @@ fn bitrates(case: &mut Case<'_>) {
         .and_then(|mpd| mpd.min_buffer_time)
         .unwrap_or(0.0);
     for (n, rendition) in case.renditions() {
+        if let Some(why) = case.unreadable(rendition) {
+            case.findings.skip(Check::A02, Some(n), why);
+            continue;
+        }
         let target = rendition.edge.as_ref().map_or(0.0, |e| e.duration);
         let measured = [&rendition.newest, &rendition.second]
             .into_iter()

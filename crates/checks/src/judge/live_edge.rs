@@ -69,10 +69,20 @@ fn look(edge: &Edge, limit: f64, before: Option<&RenditionState>, now: Timestamp
                 () => Verdict::Moves,
             }
         }
+        // It moved since the last look, but may have stopped since then: its dates are older than they
+        // were, by more than looking at another moment of a segment explains.
+        Some(state) if old && late(edge, state, now) => Verdict::LookAgain,
         Some(_) => Verdict::Moves,
         None if old => Verdict::LookAgain,
         None => Verdict::Moves,
     }
+}
+
+/// Whether the edge is older now, by its dates, than it was when it last moved.
+fn late(edge: &Edge, before: &RenditionState, now: Timestamp) -> bool {
+    let age = edge.end.map(|end| now.duration_since(end).as_secs_f64());
+    let was = before.lag.zip(age);
+    was.is_some_and(|(was, age)| age > was + edge.longest.max(edge.duration) + 1.0)
 }
 
 fn movement(case: &mut Case<'_>) {
@@ -131,7 +141,10 @@ fn movement(case: &mut Case<'_>) {
                 case.findings.skip(check, Some(n), "the edge went backwards");
             }
             // One server of a CDN may be a step behind another.
-            Verdict::Regressed => again = Some(1.0),
+            Verdict::Regressed => {
+                again = Some(1.0);
+                case.anew = true;
+            }
             Verdict::LookAgain if case.second => {
                 case.findings.skip(
                     check,
@@ -223,6 +236,10 @@ fn history(case: &mut Case<'_>) {
 
 fn window(case: &mut Case<'_>) {
     for (n, rendition, edge) in case.edges() {
+        if let Some(why) = case.unreadable(rendition) {
+            case.findings.skip(Check::L05, Some(n), why);
+            continue;
+        }
         if edge.count == 0 {
             let what = format!("the manifest lists no segment of {}", rendition.label);
             case.findings
@@ -286,6 +303,9 @@ fn latency(case: &mut Case<'_>) {
         );
     }
     for (n, rendition, edge) in case.edges() {
+        if !is_continuous(rendition.kind) {
+            continue;
+        }
         let (Some(end), true) = (edge.end, case.is_hls()) else {
             if case.is_hls() {
                 case.findings

@@ -28,6 +28,8 @@ pub struct Judgement {
     /// Seconds after which to look again before this is believed: the dates look old but nothing is
     /// remembered, or the edge went backwards, as it does between servers of a CDN.
     pub again: Option<f64>,
+    /// The second look is to be a whole one: this one was at a server that is behind.
+    pub anew: bool,
     /// What to remember.
     pub state: StreamState,
 }
@@ -42,6 +44,8 @@ pub(crate) struct Case<'a> {
     pub stuck: Vec<usize>,
     /// The edge is not to be believed yet.
     pub again: Option<f64>,
+    /// The second look is to be a whole one.
+    pub anew: bool,
     /// This is the second look.
     pub second: bool,
 }
@@ -78,6 +82,14 @@ impl<'a> Case<'a> {
             .filter_map(|(n, r)| Some((n, r, r.edge.as_ref()?)))
     }
 
+    /// Why nothing is to be concluded from durations and counts of a rendition: what can't be read in its
+    /// playlist or manifest is told by M03, and is not told a second time under another name.
+    fn unreadable(&self, rendition: &Rendition) -> Option<&'static str> {
+        let own = rendition.playlist.found().is_some_and(|d| !d.problems.is_empty());
+        let whole = !self.is_hls() && !self.snapshot.manifest.problems().is_empty();
+        (own || whole).then_some("the manifest can't be read as a whole: M03 tells")
+    }
+
     fn is_hls(&self) -> bool {
         matches!(self.snapshot.manifest, Manifest::Hls(_))
     }
@@ -92,6 +104,7 @@ pub fn judge(snapshot: &Snapshot, before: &StreamState, settings: &Settings, sec
         findings: Findings::default(),
         stuck: Vec::new(),
         again: None,
+        anew: false,
         second,
     };
     manifest::judge(&mut case);
@@ -105,7 +118,10 @@ pub fn judge(snapshot: &Snapshot, before: &StreamState, settings: &Settings, sec
     ads::judge(&mut case);
     let state = remember::remember(&case);
     let Case {
-        mut findings, again, ..
+        mut findings,
+        again,
+        anew,
+        ..
     } = case;
     findings.0.retain(|f| settings.wants(f.check));
     for check in Check::ALL {
@@ -118,6 +134,7 @@ pub fn judge(snapshot: &Snapshot, before: &StreamState, settings: &Settings, sec
     Judgement {
         findings,
         again,
+        anew,
         state,
     }
 }

@@ -3,10 +3,10 @@
 use super::{Case, ads};
 use crate::{
     model::Rendition,
-    state::{MAX_REMEMBERED, MpdState, RenditionState, StreamState, hash},
+    state::{MAX_REMEMBERED, MpdState, OpenBreak, RenditionState, StreamState, hash},
 };
 use drmwatch_media::{dash::Mpd, hls::Media};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Most cues that are remembered.
 const MAX_CUES: usize = 64;
@@ -16,7 +16,11 @@ const DRIFT_WINDOW: f64 = 3600.0;
 pub(super) fn remember(case: &Case<'_>) -> StreamState {
     let mut state = StreamState {
         at: Some(case.now()),
-        mpd: case.snapshot.manifest.mpd().map(mpd),
+        // A stream that ended for a while has no availability start: what is known stays.
+        mpd: (case.snapshot.manifest.mpd())
+            .filter(|m| m.dynamic)
+            .map(mpd)
+            .or(case.before.mpd.clone()),
         open_break: open_break(case),
         ..case.before.clone()
     };
@@ -53,6 +57,10 @@ fn rendition_state(case: &Case<'_>, rendition: &Rendition) -> Option<RenditionSt
     let since = before
         .filter(|b| b.newest == edge.number)
         .map_or(case.at(rendition), |b| b.since);
+    let lag = match before.filter(|b| b.newest == edge.number) {
+        Some(known) => known.lag,
+        None => edge.end.map(|end| since.duration_since(end).as_secs_f64()),
+    };
     let media = rendition.media();
     let moved_on = before.is_none_or(|b| edge.number < b.newest);
     let drift = before
@@ -62,6 +70,7 @@ fn rendition_state(case: &Case<'_>, rendition: &Rendition) -> Option<RenditionSt
     Some(RenditionState {
         newest: edge.number,
         since,
+        lag,
         oldest: media.map_or(0, |m| m.media_sequence),
         segments: media.map(segments).unwrap_or_default(),
         target: media.map_or(edge.duration, |m| m.target_duration),
@@ -130,15 +139,33 @@ pub(super) fn mpd(mpd: &Mpd) -> MpdState {
     }
 }
 
-/// The break that is going on: when it was first seen, and how long it is said to be.
-pub(super) fn open_break(case: &Case<'_>) -> Option<(Timestamp, Option<f64>)> {
+/// The break that is going on. One that began with another segment than the one that is known is another:
+/// two looks may fall into two breaks.
+pub(super) fn open_break(case: &Case<'_>) -> Option<OpenBreak> {
     let now = case
         .renditions()
         .filter_map(|(_, r)| r.media())
         .find_map(ads::going_on)?;
-    Some(match case.before.open_break {
-        Some((since, duration)) => (since, duration.or(now)),
-        None => (case.now(), now),
+    let by_playlist = now
+        .elapsed
+        .map(|seconds| case.now() - SignedDuration::from_secs_f64(seconds.clamp(0.0, 1e6)));
+    let known = case.before.open_break.as_ref();
+    let same = known.filter(|k| now.opening.is_none() || k.opening.is_none() || now.opening == k.opening);
+    Some(match same {
+        // What a playlist says of the beginning of a break whose opening it no longer lists is taken from
+        // the tags that continue it; without them from when it was first seen.
+        Some(known) => OpenBreak {
+            since: by_playlist
+                .filter(|_| now.opening.is_none())
+                .unwrap_or(known.since),
+            duration: known.duration.or(now.duration),
+            opening: known.opening.or(now.opening),
+        },
+        None => OpenBreak {
+            since: by_playlist.unwrap_or(case.now()),
+            duration: now.duration,
+            opening: now.opening,
+        },
     })
 }
 

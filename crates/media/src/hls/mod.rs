@@ -327,8 +327,13 @@ pub struct Key {
 pub enum Cue {
     /// `EXT-X-CUE-OUT`, with its duration in seconds where it is given.
     Out(Option<f64>),
-    /// `EXT-X-CUE-OUT-CONT`.
-    Continued,
+    /// `EXT-X-CUE-OUT-CONT`, with the seconds since the break began and those of the whole break.
+    Continued {
+        /// Seconds since its beginning.
+        elapsed: Option<f64>,
+        /// Seconds in all.
+        duration: Option<f64>,
+    },
     /// `EXT-X-CUE-IN`.
     In,
     /// `EXT-OATCLS-SCTE35` or `EXT-X-SCTE35`: a splice_info_section; `None` when it is not Base64.

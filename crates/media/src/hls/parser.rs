@@ -167,7 +167,7 @@ impl<'a> Parser<'a> {
                 let text = value.rsplit('=').next().unwrap_or(value);
                 self.cues.push(Cue::Out(number(text)));
             }
-            "EXT-X-CUE-OUT-CONT" => self.cues.push(Cue::Continued),
+            "EXT-X-CUE-OUT-CONT" => self.cues.push(continued(value)),
             "EXT-X-CUE-IN" => self.cues.push(Cue::In),
             "EXT-OATCLS-SCTE35" => self.cues.push(Cue::Scte35(STANDARD.decode(value.trim()).ok())),
             "EXT-X-SCTE35" => {
@@ -724,4 +724,18 @@ fn parameter(query: &str, name: &str) -> Option<String> {
         }
     }
     String::from_utf8(out).ok()
+}
+
+/// Both forms that packagers write: `ElapsedTime=8,Duration=30` and `8/30`.
+fn continued(value: &str) -> Cue {
+    let field = |name: &str| {
+        let all = value.split(',').filter_map(|a| a.trim().split_once('='));
+        all.filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            .find_map(|(_, v)| number(v))
+    };
+    let (elapsed, duration) = match value.split_once('/') {
+        Some((elapsed, duration)) if !value.contains('=') => (number(elapsed), number(duration)),
+        _ => (field("ElapsedTime"), field("Duration")),
+    };
+    Cue::Continued { elapsed, duration }
 }

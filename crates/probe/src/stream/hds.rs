@@ -34,6 +34,8 @@ pub(super) async fn gather(
     response: &Response,
 ) -> Result<(), Failure> {
     gathered.listed = manifest.media.len();
+    // A bootstrap that can't be had is no end.
+    gathered.hds_live = manifest.live;
     gathered.variants = manifest.media.len() as u32;
     let base = match &manifest.base_url {
         Some(base) => gathered.resolve(&response.url, &format!("{}/", base.trim_end_matches('/')), 1),
@@ -55,7 +57,7 @@ pub(super) async fn gather(
         bootstrap(fetcher, gathered, &mut rendition, &manifest, media, &base).await?;
         if let Some(found) = rendition.bootstrap.found().cloned() {
             rendition.edge = Some(edge(&found));
-            gathered.hds_live |= manifest.live && !found.ended();
+            gathered.hds_live &= !found.ended();
             if plan.segments {
                 fragment(fetcher, gathered, &mut rendition, &found, media, &base).await?;
             }

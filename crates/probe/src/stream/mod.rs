@@ -293,14 +293,14 @@ async fn look(
     other: Option<(String, Vec<Kid>)>,
     mut before: StreamState,
 ) -> Result<Looked, Failure> {
-    let mut second = false;
+    let (mut second, mut anew) = (false, false);
     let mut kept: Option<(Snapshot, Option<(Track, Bytes)>)> = None;
     loop {
         let plan = Plan {
             spec,
             canary,
             turn: before.turn,
-            segments: !second,
+            segments: !second || anew,
             extras: !second,
         };
         let entry = fetcher
@@ -315,7 +315,7 @@ async fn look(
         let mut gathered = Gathered::new(entry.exchange.at.unwrap_or_else(|| (fetcher.clock)()));
         documents(fetcher, &plan, &mut gathered, &entry).await?;
         if let Some((first, canary)) = kept.take() {
-            merge(&mut gathered, first, canary);
+            merge(&mut gathered, first, canary, anew);
         } else {
             gathered.active.other_kids = other.clone();
             let now = gathered.at;
@@ -346,7 +346,7 @@ async fn look(
             Some(wait) if fetcher.left() > Duration::from_secs_f64(wait) => {
                 // An edge that stood still is compared with this look, one that went back with what was.
                 before = judgement.state;
-                second = true;
+                (second, anew) = (true, judgement.anew);
                 kept = Some((snapshot, found));
                 fetcher.pause(Duration::from_secs_f64(wait)).await;
             }
@@ -364,7 +364,11 @@ async fn look(
 }
 
 /// Puts what the first look found of segments beside the edges of the second.
-fn merge(second: &mut Gathered, first: Snapshot, canary: Option<(Track, Bytes)>) {
+fn merge(second: &mut Gathered, first: Snapshot, canary: Option<(Track, Bytes)>, anew: bool) {
+    if anew {
+        second.active = first.active;
+        return;
+    }
     let mut before: BTreeMap<String, Rendition> =
         first.renditions.into_iter().map(|r| (r.key.clone(), r)).collect();
     for rendition in &mut second.renditions {

@@ -199,7 +199,7 @@ pub(super) fn facts(
             .last_cue
             .filter(|_| !state.cues.is_empty())
             .map(seconds_since),
-        ad_break_open_seconds: state.open_break.map(|(since, _)| seconds_since(since)),
+        ad_break_open_seconds: state.open_break.as_ref().map(|b| seconds_since(b.since)),
         fetched_bytes: snapshot.active.wire_bytes,
         available: !findings.failures().any(|f| f.2 == Severity::Page),
     }

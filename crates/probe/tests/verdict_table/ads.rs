@@ -36,7 +36,11 @@ pub fn rows() -> Vec<Row> {
                 if asked.is_media_playlist() {
                     match asked.run {
                         0 => mark(told, "#EXT-X-CUE-OUT:30\n"),
-                        _ => told.edit(|t| edit::before(t, 0, "#EXT-X-CUE-OUT-CONT:ElapsedTime=6,Duration=30\n")),
+                        _ => {
+                            let elapsed = asked.now.duration_since(asked.began).as_secs();
+                            let tag = format!("#EXT-X-CUE-OUT-CONT:ElapsedTime={elapsed},Duration=30\n");
+                            told.edit(|t| edit::before(t, -1, &tag));
+                        }
                     }
                 }
             }),
@@ -64,18 +68,18 @@ pub fn rows() -> Vec<Row> {
         Row::new("X05", HLS, ["a break without discontinuities", "a break with them in every rendition", "a break with them in all renditions but one"]).behind(
             |asked, told, level| {
                 if asked.is_media_playlist() {
-                    let bare = level == Level::Benign || (level == Level::Severe && asked.file() == "high.m3u8");
+                    let bare = level == Level::Benign || (level == Level::Severe && asked.file() == "audio.m3u8");
                     let tag = if bare { "#EXT-X-CUE-OUT:30\n" } else { "#EXT-X-DISCONTINUITY\n#EXT-X-CUE-OUT:30\n" };
                     mark(told, tag);
                 }
             },
         ),
-        Row::new("X06", DASH, ["other ids", "a period 50 ms early", "a period without an id"]).always().behind(
+        Row::new("X06", DASH, ["other ids", "a period of 50 ms less than it takes", "a period without an id"]).always().gap([70.0; 3]).behind(
             |asked, told, level| {
                 if asked.is_manifest() {
                     told.edit(|text| match level {
-                        Level::Benign => text.replace("<Period id=\"p", "<Period id=\"programme-"),
-                        Level::Borderline => text,
+                        Level::Benign => text.replace("<Period id=\"p", "<Period duration=\"PT24S\" id=\"programme-"),
+                        Level::Borderline => text.replace("<Period id", "<Period duration=\"PT23.95S\" id"),
                         Level::Severe => edit::lines(text, |line| match line.find("<Period id=\"") {
                             Some(_) => edit::without_attribute(line.to_owned(), "id"),
                             None => line.to_owned(),

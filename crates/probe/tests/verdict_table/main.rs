@@ -56,6 +56,7 @@ async fn act(row: &Row, level: Level) -> Vec<String> {
     let play = |active: Arc<AtomicBool>| {
         let (ahead, behind) = (row.ahead, row.behind);
         Play::new(&row.steps(level), Timing::Exact, |theatre| {
+            theatre.last_modified = false;
             let on = active.clone();
             theatre.ahead = Some(Arc::new(move |asked| {
                 if on.load(Ordering::Relaxed) {

@@ -35,7 +35,7 @@ pub fn rows() -> Vec<Row> {
         )
         .behind(|asked, told, level| {
             let there = SignedDuration::from_millis(level.of([500, 1500, 1_000_000]));
-            let newest = asked.number().is_some_and(|n| n >= asked.newest);
+            let newest = asked.number().is_some_and(|n| n >= asked.newest_then);
             if newest && asked.path.contains("low/") && asked.now < asked.run_at + there {
                 told.not_found();
             }
@@ -138,7 +138,7 @@ pub fn rows() -> Vec<Row> {
         )
         .behind(|asked, told, level| {
             // The newest alone: the one before it ends elsewhere.
-            let newest = asked.number().is_some_and(|n| n >= asked.newest);
+            let newest = asked.number().is_some_and(|n| n >= asked.newest_then);
             if newest && asked.path.contains("low/") && told.status == 200 {
                 let at = told.after(b"tfdt") + 4;
                 let field: [u8; 4] = told.body[at..at + 4].try_into().unwrap();
@@ -203,9 +203,7 @@ pub fn rows() -> Vec<Row> {
                     level.of(["#EXTINF:2.100", "#EXTINF:2.190", "#EXTINF:1.000"]),
                 );
             }
-        })
-        // Half the duration doubles the bit rate that players see.
-        .border_fails(&[]),
+        }),
         Row::new(
             "S08",
             HLS,
@@ -233,21 +231,16 @@ pub fn rows() -> Vec<Row> {
         .scars()
         .behind(|asked, told, level| match level {
             Level::Benign if asked.file() == "init.mp4" => told.header("x-served-by", "cache-2"),
-            Level::Borderline if asked.file() == "low.m3u8" => {
-                told.edit(|t| {
-                    edit::before(
-                        t,
-                        -1,
-                        "#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"low/init.mp4?v=2\"\n",
-                    )
-                });
+            Level::Borderline if asked.is_media_playlist() => {
+                let track = asked.file().trim_end_matches(".m3u8");
+                let changed = format!("#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"{track}/init.mp4?v=2\"\n");
+                told.edit(|t| edit::before(t, -1, &changed));
             }
             Level::Severe if asked.path.ends_with("low/init.mp4") => {
                 told.body.extend([0, 0, 0, 8, b'f', b'r', b'e', b'e']);
             }
             _ => {}
-        })
-        .border_fails(&[]),
+        }),
         Row::new(
             "S10",
             HLS,

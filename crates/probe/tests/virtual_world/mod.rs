@@ -56,6 +56,8 @@ pub struct Asked {
     pub nth: usize,
     /// Number of the newest segment of two seconds that is complete.
     pub newest: u64,
+    /// The same when this run began.
+    pub newest_then: u64,
     /// The answer would be held.
     pub held: bool,
     pub address: Option<IpAddr>,
@@ -163,6 +165,8 @@ pub struct Theatre {
     pub ahead: Option<Ahead>,
     pub behind: Option<Behind>,
     pub addresses: Vec<IpAddr>,
+    /// Manifests have a Last-Modified.
+    pub last_modified: bool,
     runs: Arc<Mutex<Runs>>,
 }
 
@@ -185,6 +189,10 @@ fn http_date(at: Timestamp) -> String {
 }
 
 impl Theatre {
+    fn newest(&self, now: Timestamp) -> u64 {
+        (now.duration_since(self.start).as_secs() / 2 - 1) as u64
+    }
+
     fn ask(&self, asked: &Asked) -> Option<stage::Answer> {
         self.stage.answer(stage::Ask {
             path: &asked.path,
@@ -210,13 +218,11 @@ impl Theatre {
             ),
         ];
         if found {
-            let sum = body.iter().fold(body.len() as u64, |n, b| {
-                n.wrapping_mul(1_099_511_628_211) ^ u64::from(*b)
-            });
-            headers.push(("etag".to_owned(), format!("\"{sum:016x}\"")));
             if asked.is_manifest() {
                 headers.push(("content-encoding".to_owned(), "gzip".to_owned()));
-                headers.push(("last-modified".to_owned(), http_date(asked.now)));
+                if self.last_modified {
+                    headers.push(("last-modified".to_owned(), http_date(asked.now)));
+                }
             }
         }
         Told {
@@ -251,7 +257,8 @@ impl Theatre {
                 began,
                 run,
                 nth: *nth - 1,
-                newest: (now().duration_since(self.start).as_secs() / 2 - 1) as u64,
+                newest: self.newest(now()),
+                newest_then: self.newest(run_at),
                 held: false,
                 address: request.address,
                 headers: request.headers.clone(),
@@ -274,6 +281,12 @@ impl Theatre {
         let mut told = self.tell(&asked, answer);
         if let Some(behind) = &self.behind {
             behind(&asked, &mut told);
+        }
+        if told.status == 200 {
+            let sum = told.body.iter().fold(told.body.len() as u64, |n, b| {
+                n.wrapping_mul(1_099_511_628_211) ^ u64::from(*b)
+            });
+            told.header("etag", &format!("\"{sum:016x}\""));
         }
         let etag = told
             .headers
@@ -400,6 +413,7 @@ impl Play {
             start: start - SignedDuration::from_secs(60),
             ahead: None,
             behind: None,
+            last_modified: true,
             addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
             runs: runs.clone(),
         };
