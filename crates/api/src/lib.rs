@@ -11,6 +11,7 @@ mod pool;
 mod probe;
 mod step;
 mod tenant;
+mod token;
 
 pub use common::*;
 pub use crd::*;
@@ -18,6 +19,7 @@ pub use pool::*;
 pub use probe::*;
 pub use step::*;
 pub use tenant::*;
+pub use token::*;
 
 /// The API group of every resource here.
 pub const GROUP: &str = "drmwatch.io";

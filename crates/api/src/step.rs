@@ -253,6 +253,9 @@ pub struct StreamStep {
     /// What the stream must be, beyond being right.
     #[serde(default, skip_serializing_if = "ExpectedStream::is_default")]
     pub expected: ExpectedStream,
+    /// The delivery token that the stream demands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<crate::StreamToken>,
     /// How many segments are downloaded whole in each run, to measure throughput. Of the others the first
     /// 16 KiB are enough. Defaults to `Rotating`: one, of another rendition each time.
     #[serde(default, skip_serializing_if = "FullSegments::is_default")]

@@ -152,6 +152,14 @@ impl<T> Loaded<T> {
         }
     }
 
+    /// Why it could not be had.
+    pub fn failure(&self) -> Option<(Reason, &str)> {
+        match self {
+            Loaded::Failed(reason, message) => Some((*reason, message)),
+            _ => None,
+        }
+    }
+
     /// Why there is nothing.
     pub fn why(&self) -> String {
         match self {
@@ -353,10 +361,12 @@ pub struct Active {
     pub addresses: Vec<Alternative>,
     /// The stream by each alternative location.
     pub locations: Vec<Alternative>,
+    /// The stream demands a token.
+    pub tokened: bool,
     /// The must-deny matrix.
     pub tokens: Vec<TokenTrial>,
     /// An AES-128 key: whether it opens the newest segment.
-    pub key: Option<Result<(), String>>,
+    pub key: Option<Result<(), (Reason, String)>>,
     /// Bytes of everything.
     pub wire_bytes: u64,
     /// Key ids of the same asset in another format.

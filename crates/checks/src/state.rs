@@ -23,6 +23,8 @@ pub struct StreamState {
     pub last_cue: Option<Timestamp>,
     /// Hashes of the cues that are known.
     pub cues: BTreeSet<u32>,
+    /// When bad tokens were last tried, and whether one was taken.
+    pub tokens: Option<(Timestamp, bool)>,
     /// When the checks that are made now and then were last made.
     pub occasional: Option<Timestamp>,
     /// Which rendition's turn it is.

@@ -6,7 +6,8 @@
 
 use crate::{Expression, Plan, ProbeId, Reference, Template};
 use drmwatch_api::{
-    Credential, DrmProbe, EgressPolicy, Execution, Header, Method, MonitoredTenant, RunnerPool, Step, Tls,
+    Credential, DrmProbe, EgressPolicy, Execution, Header, Method, MonitoredTenant, RunnerPool, Step,
+    StreamToken, Tls, TokenFlaw,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -282,6 +283,12 @@ fn check_steps(probe: &DrmProbe, tls: &Tls, problems: &mut Problems) -> BTreeMap
         for (field, text) in texts(step) {
             check_references(&format!("{at}.{field}"), text, steps, n, &mut used, problems);
         }
+        if let Some(token) = step.stream.as_ref().and_then(|s| s.token.as_ref()) {
+            for (field, name) in token.credentials() {
+                used.entry(name.to_owned())
+                    .or_insert_with(|| format!("{at}.stream.token.{field}"));
+            }
+        }
         check_kind(&at, step, &steps[..n], problems);
         for (m, expectation) in step.expect.iter().enumerate() {
             if let Err(error) =
@@ -340,6 +347,9 @@ fn check_kind(at: &str, step: &Step, earlier: &[Step], problems: &mut Problems) 
             "expectDenied must be used with http or license steps only",
         );
     }
+    if let Some(token) = step.stream.as_ref().and_then(|s| s.token.as_ref()) {
+        check_token(&format!("{at}.stream.token"), token, problems);
+    }
     if let Some(same) = step
         .stream
         .as_ref()
@@ -372,6 +382,42 @@ fn check_kind(at: &str, step: &Step, earlier: &[Step], problems: &mut Problems) 
             );
         }
     }
+}
+
+fn check_token(at: &str, token: &StreamToken, problems: &mut Problems) {
+    let schemes = [
+        token.nginx_secure_link.is_some(),
+        token.akamai_edge_auth.is_some(),
+        token.cloud_front.is_some(),
+        token.wowza_secure_token.is_some(),
+        token.azure_sas.is_some(),
+        token.common_access_token.is_some(),
+    ];
+    problems.demand(
+        schemes.iter().filter(|s| **s).count() == 1,
+        at,
+        "a token must have exactly one of nginxSecureLink, akamaiEdgeAuth, cloudFront, wowzaSecureToken, azureSas, commonAccessToken",
+    );
+    let address = token.address.as_ref();
+    problems.demand(
+        address.is_none_or(|a| a.parse::<std::net::IpAddr>().is_ok()),
+        format!("{at}.address"),
+        "address must be an IPv4 or IPv6 address",
+    );
+    problems.demand(
+        token
+            .cloud_front
+            .as_ref()
+            .is_none_or(|c| !c.cookies || c.resource.is_some()),
+        format!("{at}.cloudFront.resource"),
+        "cookies must be used with a resource: they are sent with every URL",
+    );
+    let deny = token.deny.as_ref();
+    problems.demand(
+        deny.is_none_or(|d| !d.flaws.contains(&TokenFlaw::Revoked) || d.revoked_credential.is_some()),
+        format!("{at}.deny.revokedCredential"),
+        "the flaw Revoked must be used with a revokedCredential",
+    );
 }
 
 fn check_tls(tls: &Tls, used: &mut BTreeMap<String, String>, problems: &mut Problems) {

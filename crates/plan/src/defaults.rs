@@ -43,6 +43,7 @@ pub fn default_probes(tenant: &MonitoredTenant) -> Vec<DrmProbe> {
 fn steps(service: &Service) -> Vec<Step> {
     let stream_step = |url: &str| StreamStep {
         url: url.to_owned(),
+        token: None,
         format: Default::default(),
         headers: Vec::new(),
         live: None,

@@ -4,8 +4,9 @@ use super::{Case, seconds};
 use crate::{
     Check, Severity,
     findings::{Evidence, wrong},
-    model::{Exchange, Manifest},
+    model::{Exchange, Manifest, TokenTrial},
 };
+use drmwatch_plan::Reason;
 
 pub(super) fn judge(case: &mut Case<'_>) {
     let documents = documents(case);
@@ -378,44 +379,60 @@ fn failover(case: &mut Case<'_>) {
     case.findings.judge(Check::C11, None, evidence);
 }
 
+/// The check that a refusal for the lack of a good token belongs to.
+pub(super) fn of_token(reason: Reason) -> Option<Check> {
+    match reason {
+        Reason::TokenRefused => Some(Check::C12),
+        Reason::TokenNotPropagated => Some(Check::C14),
+        _ => None,
+    }
+}
+
+/// Something was refused although a good token was sent, or should have been carried on.
+pub(super) fn refused(case: &mut Case<'_>, n: Option<usize>, reason: Reason, message: &str) {
+    if let Some(check) = of_token(reason) {
+        case.findings.fail(check, n, wrong(message).reason(reason));
+    }
+}
+
 fn tokens(case: &mut Case<'_>) {
-    let trials = &case.snapshot.active.tokens;
-    if trials.is_empty() {
-        for check in [Check::C12, Check::C13] {
-            case.findings
-                .skip(check, None, "no token is set, or not in this run");
+    if !case.snapshot.active.tokened {
+        for check in [Check::C12, Check::C13, Check::C14] {
+            case.findings.skip(check, None, "no token is set");
         }
         return;
     }
-    let refused = trials
+    for check in [Check::C12, Check::C14] {
+        if !case.findings.0.iter().any(|f| f.check == check) {
+            case.findings.ok(check, None);
+        }
+    }
+    let trials = &case.snapshot.active.tokens;
+    let granted = |t: &TokenTrial| matches!(t.status, Ok(200..=299));
+    let good = |target: &str| {
+        trials
+            .iter()
+            .any(|t| t.case.is_none() && t.target == target && granted(t))
+    };
+    // A refusal where a good token is refused as well proves nothing.
+    let mut proven = trials
         .iter()
-        .filter(|t| t.case.is_none())
-        .find(|t| !matches!(t.status, Ok(200..=299)));
-    let evidence = refused.map(|t| {
-        let seen = t.status.as_ref().map_or_else(Clone::clone, u16::to_string);
-        wrong(format!("the {} is refused with a fresh token", t.target))
-            .expected("2xx")
-            .seen(seen)
+        .filter(|t| t.case.is_some() && good(t.target))
+        .peekable();
+    if proven.peek().is_none() {
+        return case
+            .findings
+            .skip(Check::C13, None, "no bad token was tried in this run");
+    }
+    let leaks: Vec<_> = proven.filter(|t| granted(t)).collect();
+    let evidence = leaks.first().and_then(|t| {
+        let more = match leaks.len() {
+            1 => String::new(),
+            n => format!(" (and {} more)", n - 1),
+        };
+        Some(wrong(format!("the {} is served {}{more}", t.target, t.case?)).expected("a refusal"))
     });
-    case.findings.judge(Check::C12, None, evidence);
-    let leak = trials
-        .iter()
-        .find(|t| t.case.is_some() && matches!(t.status, Ok(200..=299)));
-    let evidence = leak
-        .and_then(|t| Some(wrong(format!("the {} is served {}", t.target, t.case?)).expected("a refusal")));
     case.findings.judge(Check::C13, None, evidence);
-    // Whether what is listed inherits the token: with a good manifest, its children are served.
-    let child = trials
-        .iter()
-        .filter(|t| t.case.is_none() && t.target != "manifest")
-        .find(|t| t.status == Ok(403) || t.status == Ok(401));
-    let manifest = trials
-        .iter()
-        .any(|t| t.case.is_none() && t.target == "manifest" && matches!(t.status, Ok(200..=299)));
-    let evidence = child
-        .filter(|_| manifest)
-        .map(|t| wrong(format!("the {} does not inherit the manifest's token", t.target)));
-    case.findings.judge(Check::C14, None, evidence);
 }
 
 fn cors(case: &mut Case<'_>) {

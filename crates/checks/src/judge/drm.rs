@@ -48,8 +48,14 @@ pub(super) fn judge(case: &mut Case<'_>) {
     policy(case);
     agreement(case);
     if let Some(found) = &case.snapshot.active.key {
-        let evidence = found.as_ref().err().map(|message| wrong(message.clone()));
-        case.findings.judge(Check::D13, None, evidence);
+        match found {
+            // The token is at fault, not the key.
+            Err((reason, message)) if super::delivery::of_token(*reason).is_some() => {
+                super::delivery::refused(case, None, *reason, message);
+            }
+            Err((_, message)) => case.findings.fail(Check::D13, None, wrong(message.clone())),
+            Ok(()) => case.findings.ok(Check::D13, None),
+        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! M: is there a manifest, and does it say what it must.
 
-use super::{Case, seconds};
+use super::{
+    Case,
+    delivery::{of_token, refused},
+    seconds,
+};
 use crate::{
     Check,
     findings::wrong,
@@ -56,6 +60,9 @@ fn playlists(case: &mut Case<'_>) {
         match &rendition.playlist {
             Loaded::Failed(Reason::NotAManifest, message) => {
                 case.findings.fail(Check::M02, Some(n), wrong(message.clone()));
+            }
+            Loaded::Failed(reason, message) if of_token(*reason).is_some() => {
+                refused(case, Some(n), *reason, message);
             }
             Loaded::Failed(reason, message) => {
                 up.get_or_insert((n, wrong(message.clone()).reason(*reason)));

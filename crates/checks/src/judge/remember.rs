@@ -2,6 +2,7 @@
 
 use super::{Case, ads};
 use crate::{
+    Check,
     model::Rendition,
     state::{MAX_REMEMBERED, MpdState, OpenBreak, RenditionState, StreamState, hash},
 };
@@ -24,6 +25,10 @@ pub(super) fn remember(case: &Case<'_>) -> StreamState {
         open_break: open_break(case),
         ..case.before.clone()
     };
+    if !case.snapshot.active.tokens.is_empty() {
+        let leak = case.findings.failures().any(|f| f.0 == Check::C13);
+        state.tokens = Some((case.now(), leak));
+    }
     let cues = ads::sections(case);
     state.last_cue = last_cue(case, &cues);
     state.cues = cues

@@ -1,6 +1,11 @@
 //! S: are segments there, and are they what the manifest says.
 
-use super::{Case, live_edge::ends, seconds};
+use super::{
+    Case,
+    delivery::{of_token, refused},
+    live_edge::ends,
+    seconds,
+};
 use crate::{
     Check, Severity,
     experience::quality_percent,
@@ -38,6 +43,12 @@ pub(super) fn judge(case: &mut Case<'_>) {
 }
 
 fn readable(case: &mut Case<'_>, n: usize, rendition: &Rendition) {
+    for found in [rendition.init.failure(), rendition.newest.failure()] {
+        if let Some((reason, message)) = found.filter(|f| of_token(f.0).is_some()) {
+            refused(case, Some(n), reason, message);
+            return case.findings.skip(Check::S01, Some(n), "the token is refused");
+        }
+    }
     // Without its init segment no segment can be played.
     if let Loaded::Failed(reason, message) = &rendition.init {
         return case

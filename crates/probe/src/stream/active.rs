@@ -307,6 +307,7 @@ async fn steering(fetcher: &Fetcher<'_>, gathered: &mut Gathered, base: &Url) ->
 /// The same playlist by each address of its host.
 async fn addresses(fetcher: &Fetcher<'_>, gathered: &mut Gathered, entry: &Fetched) -> Result<(), Failure> {
     let first = gathered.renditions.iter().find(|r| r.media().is_some());
+    let listed = first.is_some();
     let url = first
         .and_then(|r| gathered.url_of(r, &entry.response.url))
         .unwrap_or_else(|| entry.response.url.clone());
@@ -335,7 +336,7 @@ async fn addresses(fetcher: &Fetcher<'_>, gathered: &mut Gathered, entry: &Fetch
         match got {
             Err(message) => newest = Err(message),
             Ok(fetched) => match &gathered.manifest {
-                Some(Manifest::Hls(_)) => {
+                Some(Manifest::Hls(_)) if listed => {
                     newest = media_of(&fetched)
                         .and_then(|m| m.newest())
                         .ok_or("it lists no segment".into())

@@ -1,5 +1,6 @@
 //! Fetching for one run of a stream step: headers, limits, what was learnt of each exchange.
 
+use super::tokens::Signer;
 use crate::{
     clock::Clock,
     net::{Door, Failure, Request, Response},
@@ -7,6 +8,7 @@ use crate::{
 };
 use drmwatch_checks::model::Exchange;
 use drmwatch_plan::{Hop, Reason};
+use drmwatch_tokens::Proof;
 use hyper::{body::Bytes, header};
 use std::{collections::BTreeMap, net::IpAddr, sync::Mutex, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -44,6 +46,10 @@ pub(super) struct Fetcher<'a> {
     /// What is fetched again only when it has changed.
     pub cache: Mutex<BTreeMap<String, Cached>>,
     pub hops: Mutex<Vec<Hop>>,
+    /// URL of the manifest, without a token.
+    pub entry: Url,
+    /// Signs what is asked for.
+    pub signer: Option<Signer>,
 }
 
 /// What to fetch of a resource.
@@ -139,7 +145,17 @@ impl Fetcher<'_> {
 
     /// Fetches, whatever the status.
     pub async fn get(&self, url: &Url, ask: &Ask) -> Result<Fetched, Failure> {
-        let mut request = Request::get(url.as_str(), self.headers.clone(), ask.most);
+        let proof = match &self.signer {
+            Some(signer) => signer.prove(url, *url == self.entry, (self.clock)())?,
+            None => Proof::default(),
+        };
+        self.with(url, ask, &proof).await
+    }
+
+    /// Fetches with this token.
+    pub async fn with(&self, url: &Url, ask: &Ask, proof: &Proof) -> Result<Fetched, Failure> {
+        let mut request = Request::get(proof.url(url).as_str(), self.headers.clone(), ask.most);
+        request.headers.extend(proof.all_headers());
         request.truncate = ask.truncate;
         request.address = ask.address;
         if let Some(method) = &ask.method {
@@ -201,10 +217,22 @@ impl Fetcher<'_> {
         Ok(fetched)
     }
 
+    /// The failure that an answer's status means: a refusal is the token's, where there is one.
+    pub fn success(&self, url: &Url, fetched: &Fetched) -> Result<(), Failure> {
+        let response = &fetched.response;
+        match (&self.signer, response.status.as_u16()) {
+            // 410 is nginx's custom for a token whose time is over.
+            (Some(signer), status @ (401 | 403 | 410)) => {
+                Err(signer.refusal(*url == self.entry, response.host(), status))
+            }
+            _ => response.success(),
+        }
+    }
+
     /// Fetches a manifest or playlist; it must be there and must not be empty.
     pub async fn document(&self, url: &Url, ask: Ask) -> Result<Fetched, Failure> {
         let fetched = self.get(url, &ask).await?;
-        fetched.response.success()?;
+        self.success(url, &fetched)?;
         if fetched.response.body.is_empty() {
             let message = format!(
                 "{} answered with success and nothing else",

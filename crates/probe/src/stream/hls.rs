@@ -315,6 +315,7 @@ async fn finish(
     });
     let mut kept = segments::gather(fetcher, &mut rendition, wanted).await?;
     if let (Some((sequence, key)), Some(beginning)) = (key, kept.beginning) {
+        kept.key_url = base.join(&key.uri).ok();
         kept.key = open(fetcher, &key, sequence, &beginning, base).await?;
     }
     Ok((rendition, kept))
@@ -327,7 +328,8 @@ async fn open(
     sequence: u64,
     beginning: &[u8; 16],
     base: &Url,
-) -> Result<Option<Result<(), String>>, Failure> {
+) -> Result<Option<Result<(), (Reason, String)>>, Failure> {
+    let invalid = |message: String| Ok(Some(Err((Reason::KeyInvalid, message))));
     let Some(url) = base
         .join(&key.uri)
         .ok()
@@ -348,23 +350,30 @@ async fn open(
         Ok(fetched) => fetched,
         Err(failure) => {
             return match lost::<()>(failure)? {
-                Loaded::Failed(_, message) => Ok(Some(Err(format!("the key can't be had: {message}")))),
+                Loaded::Failed(_, message) => invalid(format!("the key can't be had: {message}")),
                 _ => Ok(None),
             };
         }
     };
-    if let Err(failure) = fetched.response.success() {
-        return Ok(Some(Err(format!("the key can't be had: {}", failure.message))));
+    if let Err(failure) = fetcher.success(&url, &fetched) {
+        let reason = failure.verdict.reason().unwrap_or(Reason::KeyInvalid);
+        return Ok(Some(Err((
+            reason,
+            format!("the key can't be had: {}", failure.message),
+        ))));
     }
     let Ok(bytes) = <[u8; 16]>::try_from(&fetched.response.body[..]) else {
         let length = fetched.response.body.len();
-        return Ok(Some(Err(format!("the key must be 16 bytes, and {length} came"))));
+        return invalid(format!("the key must be 16 bytes, and {length} came"));
     };
     // Without an IV the media sequence number is one (section 5.2).
     let vector = key.iv.unwrap_or_else(|| u128::from(sequence).to_be_bytes());
     let opens = drmwatch_drm::aes128::opens(&bytes, &vector, beginning);
     Ok(Some(opens.then_some(()).ok_or_else(|| {
-        "the key does not open the newest segment".to_owned()
+        (
+            Reason::KeyInvalid,
+            "the key does not open the newest segment".to_owned(),
+        )
     })))
 }
 

@@ -14,13 +14,14 @@ mod segments;
 mod settings;
 mod signals;
 mod smooth;
+mod tokens;
 
 use crate::{
     net::{Failure, Response},
     run::{Context, Found},
     state::ProbeState,
 };
-use drmwatch_api::{FullSegments, Step, StreamFormat, StreamStep};
+use drmwatch_api::{FullSegments, Step, StreamFormat, StreamStep, StreamToken};
 use drmwatch_checks::{
     Judgement, all_kids, judge,
     model::{Active, Exchange, Kind, Manifest, Rendition, Snapshot},
@@ -35,6 +36,7 @@ use jiff::Timestamp;
 use segments::Kept;
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use tokens::Signer;
 use tokio::time::Instant;
 use url::Url;
 
@@ -90,6 +92,8 @@ struct Gathered {
     active: Active,
     canary: Option<(Track, Bytes)>,
     segment_url: Option<Url>,
+    init_url: Option<Url>,
+    key_url: Option<Url>,
     hds_live: bool,
 }
 
@@ -106,6 +110,8 @@ impl Gathered {
             active: Active::default(),
             canary: None,
             segment_url: None,
+            init_url: None,
+            key_url: None,
             hds_live: false,
         }
     }
@@ -114,6 +120,8 @@ impl Gathered {
         self.renditions.push(rendition);
         self.canary = self.canary.take().or(kept.canary);
         self.segment_url = self.segment_url.take().or(kept.segment);
+        self.init_url = self.init_url.take().or(kept.init);
+        self.key_url = self.key_url.take().or(kept.key_url);
         if self.active.key.is_none() || kept.key.as_ref().is_some_and(Result::is_err) {
             self.active.key = kept.key.or(self.active.key.take());
         }
@@ -153,13 +161,12 @@ impl Gathered {
         }
     }
 
-    fn live(&self) -> bool {
+    /// Whether segments will still be added; where no playlist can tell, what is expected.
+    fn live(&self, expected: Option<bool>) -> bool {
+        let mut lists = self.renditions.iter().filter_map(Rendition::media).peekable();
         match &self.manifest {
-            Some(Manifest::Hls(_)) => self
-                .renditions
-                .iter()
-                .filter_map(Rendition::media)
-                .any(|m| m.is_live()),
+            Some(Manifest::Hls(_)) if lists.peek().is_none() => expected.unwrap_or(false),
+            Some(Manifest::Hls(_)) => lists.any(|m| m.is_live()),
             Some(Manifest::Dash(mpd)) => mpd.dynamic,
             Some(Manifest::Smooth(manifest)) => manifest.live,
             Some(Manifest::Hds(_)) => self.hds_live,
@@ -167,9 +174,9 @@ impl Gathered {
         }
     }
 
-    fn finish(mut self, entry: Exchange, wire_bytes: u64) -> Option<Snapshot> {
+    fn finish(mut self, entry: Exchange, wire_bytes: u64, expected: Option<bool>) -> Option<Snapshot> {
         self.active.wire_bytes = wire_bytes;
-        let live = self.live();
+        let live = self.live(expected);
         Some(Snapshot {
             at: self.at,
             entry,
@@ -222,6 +229,10 @@ pub(crate) async fn run(
         headers: context.headers(&spec.headers)?,
         cache: Mutex::new(std::mem::take(&mut state.cache)),
         hops: Mutex::default(),
+        signer: (spec.token.as_ref())
+            .map(|token| Signer::new(token, context.scope))
+            .transpose()?,
+        entry: url.clone(),
     };
     let before = state.streams.get(&step.name).cloned().unwrap_or_default();
     let other = spec
@@ -329,6 +340,12 @@ async fn look(
             if occasional {
                 before.occasional = Some(now);
             }
+            gathered.active.tokened = fetcher.signer.is_some();
+            if let Some((signer, token)) = fetcher.signer.as_ref().zip(spec.token.as_ref())
+                && tokens_due(token, &before, now)
+            {
+                tokens::trials(fetcher, signer, token, &mut gathered).await?;
+            }
         }
         let (found, variants) = (gathered.canary.take(), gathered.variants);
         let bytes = fetcher
@@ -339,7 +356,7 @@ async fn look(
             .map(|h| h.bytes)
             .sum();
         let snapshot = gathered
-            .finish(entry.exchange, bytes)
+            .finish(entry.exchange, bytes, spec.live)
             .ok_or_else(|| Failure::internal("no manifest was gathered"))?;
         let mut judgement = judge(&snapshot, &before, settings, second);
         match judgement.again.filter(|_| !second) {
@@ -361,6 +378,15 @@ async fn look(
             }
         }
     }
+}
+
+/// Whether bad tokens are to be tried: now and then, and at once where one was taken.
+fn tokens_due(token: &StreamToken, before: &StreamState, now: Timestamp) -> bool {
+    let every = token.deny.as_ref().map(|d| f64::from(d.every_seconds));
+    every.is_some_and(|every| match before.tokens {
+        Some((at, leaked)) => leaked || now.duration_since(at).as_secs_f64() >= every,
+        None => true,
+    })
 }
 
 /// Puts what the first look found of segments beside the edges of the second.

@@ -20,6 +20,7 @@ pub(super) fn without_manifest(failure: &Failure) -> StreamFacts {
         _ if !matches!(failure.verdict, Verdict::Fail(_)) => None,
         Some(drmwatch_plan::Reason::NotAManifest) => Some(Check::M02),
         Some(drmwatch_plan::Reason::ManifestInvalid) => Some(Check::M03),
+        Some(drmwatch_plan::Reason::TokenRefused) => Some(Check::C12),
         _ => Some(Check::M01),
     };
     let checks = Check::ALL.iter().map(|check| match failed == Some(*check) {

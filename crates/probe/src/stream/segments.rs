@@ -69,7 +69,11 @@ pub(super) struct Kept {
     /// How it begins.
     pub beginning: Option<[u8; 16]>,
     /// Whether an AES-128 key opens it.
-    pub key: Option<Result<(), String>>,
+    pub key: Option<Result<(), (Reason, String)>>,
+    /// Where the init segment is.
+    pub init: Option<Url>,
+    /// Where the key is.
+    pub key_url: Option<Url>,
 }
 
 /// Fetches what is wanted into the rendition. An inconclusive failure is ours, and ends the run.
@@ -90,7 +94,10 @@ pub(super) async fn gather(
         .init
         .found()
         .and_then(|i| i.init.tracks.first().cloned());
-    let mut kept = Kept::default();
+    let mut kept = Kept {
+        init: wanted.init.as_ref().map(|(url, _)| url.clone()),
+        ..Kept::default()
+    };
     // Without its init segment no segment of it can be judged.
     if matches!(rendition.init, Loaded::Failed(..)) {
         return Ok(kept);
@@ -154,9 +161,12 @@ async fn init(fetcher: &Fetcher<'_>, url: &Url, range: Option<(u64, u64)>) -> Re
         },
     };
     let fetched = fetcher.get(url, &ask).await?;
-    if let Err(failure) = fetched.response.success() {
+    if let Err(failure) = fetcher.success(url, &fetched) {
         let message = format!("the init segment: {}", failure.message);
-        return Err(Failure::fail(Reason::InitSegmentMissing, message));
+        return Err(Failure::fail(
+            missing(&failure, Reason::InitSegmentMissing),
+            message,
+        ));
     }
     let bytes = fetched.slice(ask.range);
     let init = Init::parse(&bytes).map_err(|e| {
@@ -219,7 +229,7 @@ async fn full(
         None => Ask::whole(MAX_SEGMENT),
     };
     let fetched = fetcher.get(&place.url, &ask).await?;
-    let bytes = present(&fetched, &ask)?;
+    let bytes = present(fetcher, place, &fetched, &ask)?;
     let mut segment = judge_bytes(&fetched, place, track, &bytes)?;
     segment.whole = true;
     segment.size = Some(bytes.len() as u64);
@@ -237,7 +247,7 @@ async fn head(
     loop {
         let ask = Ask::head(first, length);
         let fetched = fetcher.get(&place.url, &ask).await?;
-        let bytes = present(&fetched, &ask)?;
+        let bytes = present(fetcher, place, &fetched, &ask)?;
         let mut segment = judge_bytes(&fetched, place, track, &bytes)?;
         // Sample tables longer than the head: encrypted video of many samples.
         if let Some(Err(BoxError::Cut { offset, size, .. })) = &segment.head
@@ -260,12 +270,20 @@ async fn head(
     }
 }
 
-fn present(fetched: &Fetched, ask: &Ask) -> Result<Bytes, Failure> {
-    match fetched.response.success() {
+/// What a failure to have something means: that it is missing, unless the token is refused.
+fn missing(failure: &Failure, otherwise: Reason) -> Reason {
+    match failure.verdict {
+        Verdict::Fail(reason @ (Reason::TokenRefused | Reason::TokenNotPropagated)) => reason,
+        _ => otherwise,
+    }
+}
+
+fn present(fetcher: &Fetcher<'_>, place: &Place, fetched: &Fetched, ask: &Ask) -> Result<Bytes, Failure> {
+    match fetcher.success(&place.url, fetched) {
         Ok(()) => Ok(fetched.slice(ask.range)),
         Err(failure) => {
             let message = format!("the newest segment: {}", failure.message);
-            Err(Failure::fail(Reason::SegmentMissing, message))
+            Err(Failure::fail(missing(&failure, Reason::SegmentMissing), message))
         }
     }
 }

@@ -17,6 +17,7 @@ mod manifest;
 mod renditions;
 mod segment;
 mod table;
+mod tokens;
 #[path = "../virtual_world/mod.rs"]
 mod virtual_world;
 
@@ -43,6 +44,7 @@ fn rows() -> Vec<Row> {
         segment::rows(),
         drm::rows(),
         delivery::rows(),
+        tokens::rows(),
         ladder::rows(),
         renditions::rows(),
         ads::rows(),

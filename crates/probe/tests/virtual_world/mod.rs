@@ -23,6 +23,9 @@ use std::{
 use tokio::time::{Instant, sleep};
 use url::Url;
 
+/// What the CDN's tokens are signed with.
+pub const CDN_SECRET: &str = "0123456789abcdef";
+
 thread_local! {
     /// What the wall clock showed at an instant of tokio's clock.
     static BEGAN: Cell<Option<(Instant, Timestamp)>> = const { Cell::new(None) };
@@ -390,7 +393,7 @@ pub struct Play {
 impl Play {
     /// `steps` is YAML of the probe's steps; `URL` stands for `https://origin`.
     pub fn new(steps: &str, timing: Timing, dress: impl FnOnce(&mut Theatre)) -> Play {
-        let tenant = "apiVersion: drmwatch.io/v1alpha1\nkind: MonitoredTenant\nmetadata: {name: t, namespace: n}\nspec: {displayName: T}";
+        let tenant = "apiVersion: drmwatch.io/v1alpha1\nkind: MonitoredTenant\nmetadata: {name: t, namespace: n}\nspec:\n  displayName: T\n  credentials: [{name: cdn, secretKeyRef: {name: s, key: k}}]";
         let probe = format!(
             "apiVersion: drmwatch.io/v1alpha1\nkind: DrmProbe\nmetadata: {{name: p, namespace: n}}\nspec:\n  tenantRef: {{name: t}}\n  schedule: {{intervalSeconds: 60}}\n  timeoutSeconds: 55\n  steps:\n{}",
             steps.replace("URL", "https://origin")
@@ -399,6 +402,8 @@ impl Play {
         let probe: DrmProbe = serde_saphyr::from_str(&probe).unwrap_or_else(|e| panic!("{e}\n{probe}"));
         let plan = compile(&tenant, &probe, "test", &EgressPolicy::default())
             .unwrap_or_else(|e| panic!("{e:?}\n{probe:?}"));
+        let mut secrets = Secrets::default();
+        secrets.insert("cdn", CDN_SECRET);
         let start = now();
         let runs = Arc::new(Mutex::new(Runs {
             run: 0,
@@ -420,7 +425,7 @@ impl Play {
         dress(&mut theatre);
         Play {
             engine: Engine::new(Resolver::system().unwrap(), now),
-            prepared: Prepared::behind(plan, Secrets::default(), Box::new(theatre)).unwrap(),
+            prepared: Prepared::behind(plan, secrets, Box::new(theatre)).unwrap(),
             state: ProbeState::default(),
             runs,
         }
