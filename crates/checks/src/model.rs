@@ -376,10 +376,10 @@ pub struct Active {
 /// A blocking playlist reload (draft-pantos-hls-rfc8216bis section 6.2.5.2).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Blocking {
-    /// Media sequence number that was waited for.
-    pub asked: u64,
-    /// Newest media sequence number, or part's segment, in the answer; or how it failed.
-    pub got: Result<u64, String>,
+    /// Media sequence number and part that were waited for.
+    pub asked: (u64, u64),
+    /// What would come next behind the answer; or how it failed.
+    pub got: Result<(u64, u64), String>,
     /// Status of the answer.
     pub status: u16,
     /// Seconds that it was held.

@@ -21,6 +21,8 @@ pub struct ProbeState {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cached {
     pub etag: String,
+    /// Headers that a 304 leaves out (RFC 9110 section 15.4.5).
+    pub headers: BTreeMap<String, Vec<String>>,
     pub body: Bytes,
 }
 

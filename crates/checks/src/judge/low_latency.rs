@@ -47,11 +47,12 @@ fn hls(case: &mut Case<'_>) {
         let limit = case.threshold(Check::L12, 3.0 * longest);
         let evidence = match &found.got {
             Err(message) => Some(wrong(message.clone())),
-            Ok(newest) if *newest < found.asked => {
+            Ok(next) if *next <= found.asked => {
                 let what = wrong("the answer to a blocking request does not have what was waited for");
+                let (segment, part) = found.asked;
                 Some(
-                    what.expected(format!("segment {}", found.asked))
-                        .seen(format!("segment {newest}, after {}", seconds(found.seconds))),
+                    what.expected(format!("part {part} of segment {segment}"))
+                        .seen(format!("nothing new, after {}", seconds(found.seconds))),
                 )
             }
             Ok(_) => (found.seconds > limit).then(|| {

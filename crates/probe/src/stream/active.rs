@@ -148,12 +148,18 @@ async fn low_latency(
     entry: &Url,
     occasional: bool,
 ) -> Result<(), Failure> {
-    let Some((media, url)) =
-        low(gathered).and_then(|r| Some((r.media()?.clone(), gathered.url_of(r, entry)?)))
-    else {
+    let Some(url) = low(gathered).and_then(|r| gathered.url_of(r, entry)) else {
         return Ok(());
     };
-    let Some(newest) = media.newest() else {
+    // What was read a while ago lists what is there: players ask for what comes next.
+    let fresh = match said(fetcher.get(&url, &Ask::manifest()).await)? {
+        Ok(fetched) => media_of(&fetched),
+        Err(_) => None,
+    };
+    let Some((media, newest)) = fresh.and_then(|m| {
+        let newest = m.newest()?;
+        Some((m, newest))
+    }) else {
         return Ok(());
     };
     let ask = |query: String| {
@@ -162,12 +168,13 @@ async fn low_latency(
         url.set_query(Some(&all));
         url
     };
-    // The whole next segment, so that an answer is due within one of them and can't come from before.
-    let asked = newest + 1;
+    let asked = next(&media, newest);
+    let query = match asked {
+        (number, 0) if media.part_target.is_none() => format!("_HLS_msn={number}"),
+        (number, part) => format!("_HLS_msn={number}&_HLS_part={part}"),
+    };
     let started = Instant::now();
-    let result = fetcher
-        .get(&ask(format!("_HLS_msn={asked}")), &Ask::manifest())
-        .await;
+    let result = fetcher.get(&ask(query), &Ask::manifest()).await;
     let seconds = started.elapsed().as_secs_f64();
     let (status, got) = match result {
         Ok(fetched) => {
@@ -176,6 +183,7 @@ async fn low_latency(
             let got = match (fetched.response.status.is_success(), list) {
                 (true, Some(list)) => list
                     .newest()
+                    .map(|newest| next(&list, newest))
                     .ok_or_else(|| "the answer to a blocking request lists nothing".to_owned()),
                 (true, None) => Err("the answer to a blocking request is no playlist".to_owned()),
                 (false, _) => Err(format!("a blocking request is answered {status}")),
@@ -221,6 +229,11 @@ async fn low_latency(
         gathered.active.hint = Some(got.map(|_| ()).map_err(|e| format!("the preload hint: {e}")));
     }
     Ok(())
+}
+
+/// Segment and part that come next.
+fn next(media: &Media, newest: u64) -> (u64, u64) {
+    (newest + 1, media.parts.len() as u64)
 }
 
 fn media_of(fetched: &Fetched) -> Option<Media> {

@@ -184,12 +184,16 @@ impl Fetcher<'_> {
         let result = self.door.send(&request, self.deadline, &mut hops).await;
         let seconds = started.elapsed().as_secs_f64();
         let made = result.map(|mut response| {
-            let exchange = exchange(&response, &hops, seconds, (self.clock)());
+            let mut exchange = exchange(&response, &hops, seconds, (self.clock)());
             if response.status.as_u16() == 304
                 && let Some(known) = known
             {
                 response.status = hyper::StatusCode::OK;
                 response.body = known.body;
+                // What it does not renew stays (RFC 9111 section 3.2).
+                for (name, values) in known.headers {
+                    exchange.headers.entry(name).or_insert(values);
+                }
             }
             Fetched { response, exchange }
         });
@@ -207,6 +211,7 @@ impl Fetcher<'_> {
         {
             let cached = Cached {
                 etag: etag.to_owned(),
+                headers: fetched.exchange.headers.clone(),
                 body: fetched.response.body.clone(),
             };
             let mut cache = self.cache.lock().unwrap_or_else(|e| e.into_inner());

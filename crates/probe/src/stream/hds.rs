@@ -9,6 +9,7 @@ use crate::net::{Failure, Response};
 use drmwatch_checks::model::{Declared, Edge, Loaded, Manifest, Rendition, Segment};
 use drmwatch_media::hds::{self, Bootstrap, HdsError, Media};
 use drmwatch_plan::Reason;
+use futures::FutureExt;
 use url::Url;
 
 /// Largest bootstrap.
@@ -155,10 +156,7 @@ async fn fragment(
         return Ok(());
     };
     let seconds = f64::from(duration) / f64::from(bootstrap.fragment_timescale.max(1));
-    let found = patiently(fetcher, seconds, async || {
-        head(fetcher, &url, number, seconds).await
-    })
-    .await;
+    let found = patiently(fetcher, seconds, || head(fetcher, &url, number, seconds).boxed()).await;
     rendition.newest = match found {
         Ok(segment) => Loaded::Found(segment),
         Err(failure) => lost(failure)?,

@@ -13,6 +13,7 @@ use drmwatch_media::{
     ts::TsHead,
 };
 use drmwatch_plan::{Reason, Verdict};
+use futures::future::{BoxFuture, FutureExt};
 use hyper::body::Bytes;
 use std::time::Duration;
 use url::Url;
@@ -182,10 +183,10 @@ async fn init(fetcher: &Fetcher<'_>, url: &Url, range: Option<(u64, u64)>) -> Re
 
 /// Packagers publish the playlist before every server has the segment, so a missing one is waited for, as
 /// long as the next one takes.
-pub(super) async fn patiently<T>(
+pub(super) async fn patiently<'a, T>(
     fetcher: &Fetcher<'_>,
     duration: f64,
-    mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
+    attempt: impl Fn() -> BoxFuture<'a, Result<T, Failure>> + Send,
 ) -> Result<T, Failure> {
     let patience = Duration::from_secs_f64(duration.clamp(1.0, 6.0));
     let until = tokio::time::Instant::now() + patience;
@@ -209,9 +210,9 @@ async fn newest(
     track: Option<&Track>,
     whole: bool,
 ) -> Result<(Segment, Bytes), Failure> {
-    patiently(fetcher, place.duration, async || match whole {
-        true => full(fetcher, place, track).await,
-        false => head(fetcher, place, track).await,
+    patiently(fetcher, place.duration, || match whole {
+        true => full(fetcher, place, track).boxed(),
+        false => head(fetcher, place, track).boxed(),
     })
     .await
 }

@@ -298,6 +298,9 @@ impl Theatre {
             .map(|(_, v)| v.clone());
         if etag.is_some() && told.status == 200 && asked.header("if-none-match") == etag.as_deref() {
             (told.status, told.body) = (304, Vec::new());
+            // As nginx answers.
+            told.without("content-type");
+            told.without("content-encoding");
         }
         let total = told.body.len();
         let range = asked.header("range").and_then(|r| {
