@@ -9,6 +9,7 @@
 
 mod cluster;
 mod folder;
+mod memory;
 mod once;
 mod options;
 mod scheduler;

@@ -3,7 +3,7 @@
 //! Expected = finished + missed, once what runs has ended. A plan that is new here (created, changed, or
 //! taken over) runs its current slot at once: a slot may run twice, it is never silently skipped.
 
-use crate::sink::Sink;
+use crate::{memory::Memory, sink::Sink};
 use drmwatch_metrics::*;
 use drmwatch_plan::{Outcome, Plan, Reason, Secrets, Slots, Verdict, phase};
 use drmwatch_probe::{Engine, Prepared, ProbeState};
@@ -18,6 +18,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 pub struct Scheduler {
     engine: Arc<Engine>,
     sink: Sink,
+    memory: Memory,
     tasks: BTreeMap<String, Task>,
     unusable: std::collections::BTreeSet<String>,
 }
@@ -48,9 +49,15 @@ impl Scheduler {
         Scheduler {
             engine,
             sink,
+            memory: Memory::default(),
             tasks: BTreeMap::new(),
             unusable: Default::default(),
         }
+    }
+
+    /// What its probes remember.
+    pub fn memory(&self) -> Memory {
+        self.memory.clone()
     }
 
     /// UIDs of the plans that it runs.
@@ -86,6 +93,7 @@ impl Scheduler {
                 let run = Run {
                     engine: self.engine.clone(),
                     sink: self.sink.clone(),
+                    memory: self.memory.clone(),
                     prepared,
                     stopped,
                 };
@@ -117,6 +125,9 @@ impl Scheduler {
             let _ = task.stop.send(Stop::Removed);
             self.sink.forget(&task.plan, gone);
         }
+        if gone {
+            self.memory.forget(uid);
+        }
         self.count();
     }
 
@@ -146,6 +157,7 @@ impl Scheduler {
 struct Run {
     engine: Arc<Engine>,
     sink: Sink,
+    memory: Memory,
     prepared: Arc<Prepared>,
     stopped: watch::Receiver<Stop>,
 }
@@ -161,7 +173,6 @@ impl Run {
             metrics.add(metric, &owner, &[], 0);
         }
         metrics.add(&SLOTS_MISSED, &owner, &["late"], 0);
-        let mut state = ProbeState::default();
         // The slot before the current one is the last that is done with.
         let mut done = slots.index(self.engine.now()) - 1;
         let mut first = true;
@@ -195,11 +206,12 @@ impl Run {
             }
             metrics.add(&SLOTS_STARTED, &owner, &[], 1);
             metrics.shift(&RUNNER_IN_FLIGHT, &Owner::program(), &[], 1.0);
-            let (outcome, kept) = self.once(state).await;
-            state = kept;
+            let (outcome, state) = self.once(self.memory.recall(&plan)).await;
             metrics.shift(&RUNNER_IN_FLIGHT, &Owner::program(), &[], -1.0);
             let stop = *self.stopped.borrow();
             if stop != Stop::Removed {
+                self.memory
+                    .keep(&plan, self.engine.now(), state, stop == Stop::Replaced);
                 metrics.add(&SLOTS_FINISHED, &owner, &[], 1);
             }
             if matches!(stop, Stop::Go | Stop::Drain) {

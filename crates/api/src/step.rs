@@ -214,6 +214,9 @@ pub enum StreamFormat {
     Hds,
 }
 
+/// Ids of the stream checks, `M01` to `X06` (docs/checks.md): what is no check is refused at apply.
+pub const CHECK_ID: &str = r"^(M(0[1-9]|10)|L(0[1-9]|1[0-9]|2[0-3])|S(0[1-9]|1[01])|D(0[1-9]|1[0-3])|C(0[1-9]|1[0-4])|A0[1-5]|R0[1-5]|X0[1-6])$";
+
 /// Manifest, playlists, init segment and newest segment of a stream.
 ///
 /// Gives `kids` (its key ids, hexadecimal, comma-separated) to later steps.
@@ -234,6 +237,12 @@ pub struct StreamStep {
     /// that ends is not a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<bool>,
+    /// The stream may not be there yet, and must be within so many seconds: what was published to an ingest
+    /// point (RTMP, SRT) appears. Its first answer is waited for that long. Must be below the probe's
+    /// `timeoutSeconds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 300))]
+    pub appears_within_seconds: Option<i32>,
     /// Age of the newest segment's end beyond which a live stream that was seen not to move is stale. Defaults
     /// to three target durations (HLS) or the longer of three segments and suggestedPresentationDelay (DASH),
     /// plus the longest segment.
@@ -325,7 +334,7 @@ pub struct StreamChecks {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 87),
-        inner(length(min = 3, max = 3), regex(pattern = r"^[MLSDCARX][0-9]{2}$"))
+        inner(length(min = 3, max = 3), regex(pattern = CHECK_ID))
     )]
     pub disabled: Vec<String>,
     /// Thresholds other than the default.
@@ -346,7 +355,7 @@ impl StreamChecks {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Threshold {
     /// Id of the check.
-    #[schemars(length(min = 3, max = 3), regex(pattern = r"^[MLSDCARX][0-9]{2}$"))]
+    #[schemars(length(min = 3, max = 3), regex(pattern = CHECK_ID))]
     pub check: String,
     /// A decimal number in the unit that docs/checks.md gives.
     #[schemars(length(min = 1, max = 12), regex(pattern = r"^[0-9]+(\.[0-9]+)?$"))]

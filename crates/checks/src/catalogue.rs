@@ -147,7 +147,7 @@ checks! {
     C04 Warning Delivery ErrorCached "segment and error lifetime", "H B.1", "seconds; four target durations", "Segments may be cached, and a missing one is not remembered for long.";
     C05 Warning Delivery DeliveryHeadersWrong "compression and types", "A 10.1; A 10.4", "", "Playlists are compressed, and everything has the content type of its format.";
     C06 Ticket Delivery CorsWrong "CORS", "Fetch standard; P hls.js#104, OvenMediaEngine#1593, shaka-packager#539", "", "Browsers of other origins may read manifest, segment, key and errors.";
-    C07 Warning Delivery RangeUnsupported "ranges", "H 6.2.1; RFC 9110 14", "", "A range request is answered with that range; a ticket where the playlist uses byte ranges.";
+    C07 Warning Delivery RangeUnsupported "ranges", "H 6.2.1; RFC 9110 14", "", "A range request is answered with that range; a ticket where the playlist uses byte ranges, or where ranges of something on demand differ in bytes, size or entity tag, by any address.";
     C08 Ticket Delivery RedirectUnwanted "redirects", "A 8.18", "", "Segments do not redirect, and nothing redirects from https to http.";
     C09 Page Delivery TlsWeak "TLS", "A 12.1-3", "days before expiry; 7", "TLS is 1.2 or newer, and the certificate does not expire soon.";
     C10 Warning Delivery ProtocolMissing "protocols and addresses", "H B.1", "", "HTTP/2 is offered over TLS, and every address of the name answers, IPv4 and IPv6.";

@@ -361,6 +361,8 @@ pub struct Active {
     pub addresses: Vec<Alternative>,
     /// The stream by each alternative location.
     pub locations: Vec<Alternative>,
+    /// Partial reads of something on demand.
+    pub partial: Option<Result<(), String>>,
     /// The stream demands a token.
     pub tokened: bool,
     /// The must-deny matrix.

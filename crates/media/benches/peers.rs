@@ -26,7 +26,10 @@ fn playlist() -> String {
                 n / 30 % 60
             );
         }
-        let _ = write!(out, "#EXTINF:2.000,\nvideo/1080p/segment-{n:08}.m4s?session=0123456789abcdef\n");
+        let _ = write!(
+            out,
+            "#EXTINF:2.000,\nvideo/1080p/segment-{n:08}.m4s?session=0123456789abcdef\n"
+        );
     }
     out
 }
@@ -45,7 +48,11 @@ fn mpd() -> String {
         let mut time = 0;
         for n in 0..43_200u64 / 3 {
             // Two of one length and one of another.
-            let _ = writeln!(out, "     <S t=\"{time}\" d=\"{step}\" r=\"1\"/>\n     <S d=\"{}\"/>", step + n % 7);
+            let _ = writeln!(
+                out,
+                "     <S t=\"{time}\" d=\"{step}\" r=\"1\"/>\n     <S d=\"{}\"/>",
+                step + n % 7
+            );
             time += 3 * step + n % 7;
         }
         out += "    </SegmentTimeline>\n   </SegmentTemplate>\n";
@@ -77,7 +84,7 @@ fn paired(rounds: usize, mut ours: impl FnMut(), mut theirs: impl FnMut()) -> (M
         theirs();
         times.1.push(at.elapsed());
     }
-    let mut measured = |times: &mut Vec<Duration>, run: &mut dyn FnMut()| {
+    let measured = |times: &mut Vec<Duration>, run: &mut dyn FnMut()| {
         times.sort_unstable();
         let counted = allocation_counter::measure(run);
         Measured {
@@ -86,7 +93,10 @@ fn paired(rounds: usize, mut ours: impl FnMut(), mut theirs: impl FnMut()) -> (M
             peak: counted.bytes_max,
         }
     };
-    (measured(&mut times.0, &mut ours), measured(&mut times.1, &mut theirs))
+    (
+        measured(&mut times.0, &mut ours),
+        measured(&mut times.1, &mut theirs),
+    )
 }
 
 fn report(what: &str, bytes: usize, name: &str, (ours, theirs): (Measured, Measured)) {
@@ -110,7 +120,11 @@ fn report(what: &str, bytes: usize, name: &str, (ours, theirs): (Measured, Measu
 
 fn main() {
     // `cargo test` runs benches with --test: then once is enough.
-    let rounds = if std::env::args().any(|a| a == "--test") { 1 } else { 41 };
+    let rounds = if std::env::args().any(|a| a == "--test") {
+        1
+    } else {
+        41
+    };
     let text = playlist();
     let ours = || {
         let found = drmwatch_media::hls::parse(text.as_bytes()).unwrap();
@@ -120,7 +134,12 @@ fn main() {
     let theirs = || {
         black_box(m3u8_rs::parse_playlist_res(text.as_bytes()).unwrap());
     };
-    report("HLS, 10,000 segments", text.len(), "m3u8-rs", paired(rounds, ours, theirs));
+    report(
+        "HLS, 10,000 segments",
+        text.len(),
+        "m3u8-rs",
+        paired(rounds, ours, theirs),
+    );
     let text = mpd();
     let ours = || {
         let found = drmwatch_media::dash::parse(text.as_bytes()).unwrap();
@@ -130,5 +149,10 @@ fn main() {
     let theirs = || {
         black_box(dash_mpd_core::parse(&text).unwrap());
     };
-    report("MPD, 24 hours", text.len(), "dash-mpd-core", paired(rounds.min(15), ours, theirs));
+    report(
+        "MPD, 24 hours",
+        text.len(),
+        "dash-mpd-core",
+        paired(rounds.min(15), ours, theirs),
+    );
 }

@@ -97,6 +97,8 @@ catalogue! {
     STREAM_CLOCK_OFFSET = "drmwatch_stream_clock_offset_seconds", Kind::Gauge, Runner, true, ["step"];
     /// Seconds that a low-latency server held a blocking reload.
     STREAM_BLOCKING_RELOAD = "drmwatch_stream_blocking_reload_seconds", Kind::Gauge, Runner, true, ["step"];
+    /// Seconds until a stream was there that the probe waits for (`appearsWithinSeconds`): from the beginning of the run.
+    STREAM_APPEARED = "drmwatch_stream_appeared_seconds", Kind::Gauge, Runner, true, ["step"];
     /// Seconds from pressing play to the first picture, put together from what the run measured.
     STREAM_STARTUP = "drmwatch_stream_startup_seconds", Kind::Gauge, Runner, true, ["step"];
     /// Download time of a whole segment over its playing time, the worst of the run; above 1 players stall.

@@ -81,6 +81,7 @@ fn record_stream(metrics: &Metrics, owner: &Owner, step: &str, facts: &StreamFac
         (&STREAM_CLOCK_OFFSET, facts.clock_offset_seconds),
         (&STREAM_BLOCKING_RELOAD, facts.blocking_reload_seconds),
         (&STREAM_STARTUP, facts.startup_seconds),
+        (&STREAM_APPEARED, facts.appeared_seconds),
         (&STREAM_DOWNLOAD_RATIO, facts.segment_download_ratio),
         (&STREAM_QUALITY, facts.segment_quality_percent),
         (

@@ -289,6 +289,12 @@ fn check_steps(probe: &DrmProbe, tls: &Tls, problems: &mut Problems) -> BTreeMap
                     .or_insert_with(|| format!("{at}.stream.token.{field}"));
             }
         }
+        let appears = step.stream.as_ref().and_then(|s| s.appears_within_seconds);
+        problems.demand(
+            appears.is_none_or(|s| s < probe.spec.timeout_seconds),
+            format!("{at}.stream.appearsWithinSeconds"),
+            "appearsWithinSeconds must be below timeoutSeconds",
+        );
         check_kind(&at, step, &steps[..n], problems);
         for (m, expectation) in step.expect.iter().enumerate() {
             if let Err(error) =

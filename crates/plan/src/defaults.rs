@@ -44,6 +44,7 @@ fn steps(service: &Service) -> Vec<Step> {
     let stream_step = |url: &str| StreamStep {
         url: url.to_owned(),
         token: None,
+        appears_within_seconds: None,
         format: Default::default(),
         headers: Vec::new(),
         live: None,

@@ -113,7 +113,7 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
     });
     let rules = json!([
         { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"] },
-        { "apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "patch"] },
+        { "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch"] },
         { "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "list", "create", "update", "patch", "delete"] },
     ]);
     let subject =

@@ -3,6 +3,7 @@
 
 mod plans;
 mod shards;
+mod states;
 mod verdicts;
 
 use crate::{options::Options, scheduler::Scheduler, sink::Sink};
@@ -86,6 +87,8 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
     };
     let writer = verdicts::Writer::new(client.clone(), of.clone());
     let writer = tokio::spawn(writer.run(transitions, shard_of));
+    let memory = scheduler.lock().await.memory();
+    let states = states::HandOver::new(client.clone(), of.clone(), memory);
     let mut keeper = shards::Keeper::new(client.clone(), of, &options.identity, options.shards);
     let mut held: BTreeMap<u32, JoinHandle<()>> = BTreeMap::new();
     let stop = asked_to_stop();
@@ -95,6 +98,7 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
             Ok(change) => {
                 for shard in change.gained {
                     info!(shard, "took the shard");
+                    states.take(shard).await;
                     let source = plans::Source::new(client.clone(), &options.namespace, pool, shard);
                     held.insert(shard, tokio::spawn(source.run(scheduler.clone())));
                 }
@@ -105,9 +109,14 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
                         let _ = watch.await;
                     }
                     let mut scheduler = scheduler.lock().await;
-                    for uid in scheduler.uids().iter().filter(|uid| shard_of(uid) == shard) {
+                    let mut uids = scheduler.uids();
+                    uids.retain(|uid| shard_of(uid) == shard);
+                    for uid in &uids {
                         scheduler.remove(uid, false);
                     }
+                    drop(scheduler);
+                    // The Lease is let go at the next tick: until then nobody else reads this.
+                    states.leave(shard, uids.into_iter()).await;
                 }
                 ready.set(true);
                 metrics.set(&RUNNER_SHARDS, &program, &[], held.len() as f64);
@@ -128,7 +137,12 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
     for watch in held.values() {
         watch.abort();
     }
+    let uids = scheduler.lock().await.uids();
     scheduler.lock().await.shut_down(GRACE).await;
+    for shard in held.keys() {
+        let of_shard = uids.iter().filter(|uid| shard_of(uid) == *shard);
+        states.leave(*shard, of_shard.cloned()).await;
+    }
     if let Err(error) = keeper.leave().await {
         warn!(
             error = &error as &dyn Error,

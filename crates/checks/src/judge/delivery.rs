@@ -249,6 +249,11 @@ fn compression(case: &mut Case<'_>, documents: &[Document<'_>]) {
 }
 
 fn ranges(case: &mut Case<'_>) {
+    if let Some(found) = &case.snapshot.active.partial {
+        let evidence = found.as_ref().err();
+        let evidence = evidence.map(|message| wrong(message.clone()).severity(Severity::Ticket));
+        case.findings.judge(Check::C07, None, evidence);
+    }
     for (n, rendition) in case.renditions() {
         let Some(segment) = rendition.newest.found().filter(|s| s.ranged) else {
             case.findings.skip(Check::C07, Some(n), "no range was asked for");

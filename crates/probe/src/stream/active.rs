@@ -41,6 +41,9 @@ pub(super) async fn gather(
         return Ok(());
     }
     addresses(fetcher, gathered, entry).await?;
+    if !gathered.live(None) {
+        partial(fetcher, gathered).await?;
+    }
     foreign(fetcher, gathered, entry).await
 }
 
@@ -377,6 +380,71 @@ async fn addresses(fetcher: &Fetcher<'_>, gathered: &mut Gathered, entry: &Fetch
             seconds,
         });
     }
+    Ok(())
+}
+
+/// Partial reads of something on demand, by each address of its host: ranges that overlap give the same bytes,
+/// one size and one entity tag (RFC 9110 sections 14 and 8.8.3).
+async fn partial(fetcher: &Fetcher<'_>, gathered: &mut Gathered) -> Result<(), Failure> {
+    let Some(url) = gathered.segment_url.clone().or_else(|| gathered.init_url.clone()) else {
+        return Ok(());
+    };
+    let found = fetcher
+        .door
+        .addresses(&url, fetcher.deadline)
+        .await
+        .unwrap_or_default();
+    // Whichever address comes first stands for the origin that the others are compared with.
+    let mut ways: Vec<Option<std::net::IpAddr>> = found.into_iter().take(4).map(Some).collect();
+    if ways.is_empty() {
+        ways.push(None);
+    }
+    let mut first: Option<(u64, Option<String>, Vec<u8>)> = None;
+    for (n, address) in ways.into_iter().enumerate() {
+        let mut parts = Vec::new();
+        for (from, length) in [(0, 200), (100, 200)] {
+            let ask = Ask {
+                address,
+                ..Ask::head(from, length)
+            };
+            match said(fetcher.get(&url, &ask).await)? {
+                Ok(fetched) => parts.push(fetched),
+                Err(message) => {
+                    gathered.active.partial = Some(Err(format!("a partial read: {message}")));
+                    return Ok(());
+                }
+            }
+        }
+        let [a, b] = parts.as_slice() else { return Ok(()) };
+        let wrong = |what: &str| Some(Err(format!("partial reads by address {} {what}", n + 1)));
+        let tags = (a.exchange.header("etag"), b.exchange.header("etag"));
+        let (body, more) = (&a.response.body, &b.response.body);
+        let complaint = if [a, b].iter().any(|f| f.response.status.as_u16() != 206) {
+            wrong("are not answered with 206")
+        } else if a.total().is_none() || a.total() != b.total() {
+            wrong("name different sizes, or none")
+        } else if tags.0 != tags.1 {
+            wrong("have different entity tags")
+        } else if body.len() < 200 || body[100..] != more[..100.min(more.len())] {
+            wrong("give different bytes for the same range")
+        } else {
+            None
+        };
+        if complaint.is_some() {
+            gathered.active.partial = complaint;
+            return Ok(());
+        }
+        let seen = (a.total().unwrap_or(0), tags.0.map(str::to_owned), body.to_vec());
+        match &first {
+            Some(first) if (first.0, &first.2) != (seen.0, &seen.2) => {
+                gathered.active.partial = wrong("differ from those by the first one");
+                return Ok(());
+            }
+            Some(_) => {}
+            None => first = Some(seen),
+        }
+    }
+    gathered.active.partial = Some(Ok(()));
     Ok(())
 }
 

@@ -110,7 +110,12 @@ fn select(gathered: &mut Gathered, list: &Multivariant, base: &Url) -> (Vec<Targ
             return;
         };
         if !targets.iter().any(|t: &Target| t.url == url) {
-            let rendition = named(&url, kind, label, declared);
+            let mut rendition = named(&url, kind, label, declared);
+            // Rungs that differ in their query alone: tokens change, the order does not.
+            let twins = targets.iter().filter(|t| t.url.path() == url.path()).count();
+            if twins > 0 {
+                rendition.key = format!("{}-{twins}", rendition.key);
+            }
             gathered.urls.insert(rendition.key.clone(), url.clone());
             targets.push(Target {
                 url,

@@ -49,6 +49,9 @@ const CONCURRENCY: usize = 4;
 /// What is not tried in every run is tried after so long.
 const OCCASIONAL: f64 = 3600.0;
 
+/// How often a stream that is to appear is looked for.
+const APPEARANCE: Duration = Duration::from_millis(500);
+
 /// What a stream step leaves to later steps.
 pub(crate) struct Finding {
     pub kids: Vec<Kid>,
@@ -257,13 +260,14 @@ pub(crate) async fn run(
         judgement,
         canary,
         variants,
+        appeared,
     } = looked;
     let Judgement {
         findings: results,
         state: mut remembered,
         ..
     } = judgement;
-    let facts = report::facts(&snapshot, &results, &mut remembered, variants);
+    let facts = report::facts(&snapshot, &results, &mut remembered, variants, appeared);
     let age = report::edge_age(&snapshot, &remembered);
     state.streams.insert(step.name.clone(), remembered);
     context.facts.live = Some(snapshot.live);
@@ -292,6 +296,47 @@ struct Looked {
     judgement: Judgement,
     canary: Option<(Track, Bytes)>,
     variants: u32,
+    /// Seconds until the stream was there, where it was waited for.
+    appeared: Option<f64>,
+}
+
+/// The manifest; where the step says so, once it is there and has what it must.
+async fn appears(
+    fetcher: &Fetcher<'_>,
+    spec: &StreamStep,
+    url: &Url,
+    appeared: &mut Option<f64>,
+) -> Result<Fetched, Failure> {
+    let ask = Ask {
+        remember: true,
+        ..Ask::manifest()
+    };
+    let Some(limit) = spec.appears_within_seconds.filter(|_| appeared.is_none()) else {
+        return fetcher.document(url, ask).await;
+    };
+    let limit = Duration::from_secs(u64::from(limit.unsigned_abs()));
+    loop {
+        let waited = fetcher.started.elapsed();
+        match fetcher.document(url, ask.clone()).await {
+            Ok(entry) if format(spec.format, &entry.response.body).is_some() => {
+                *appeared = Some(waited.as_secs_f64());
+                return Ok(entry);
+            }
+            Err(failure) if !matches!(failure.verdict, drmwatch_plan::Verdict::Fail(_)) => {
+                return Err(failure);
+            }
+            Ok(entry) if waited >= limit => return Ok(entry),
+            Err(mut failure) if waited >= limit => {
+                failure.message = format!(
+                    "the stream did not appear within {} s: {}",
+                    limit.as_secs(),
+                    failure.message
+                );
+                return Err(failure);
+            }
+            _ => fetcher.pause(APPEARANCE).await,
+        }
+    }
 }
 
 /// Looks once, and a second time where the first look can't be believed.
@@ -306,6 +351,7 @@ async fn look(
 ) -> Result<Looked, Failure> {
     let (mut second, mut anew) = (false, false);
     let mut kept: Option<(Snapshot, Option<(Track, Bytes)>)> = None;
+    let mut appeared = None;
     loop {
         let plan = Plan {
             spec,
@@ -314,15 +360,7 @@ async fn look(
             segments: !second || anew,
             extras: !second,
         };
-        let entry = fetcher
-            .document(
-                url,
-                Ask {
-                    remember: true,
-                    ..Ask::manifest()
-                },
-            )
-            .await?;
+        let entry = appears(fetcher, spec, url, &mut appeared).await?;
         let mut gathered = Gathered::new(entry.exchange.at.unwrap_or_else(|| (fetcher.clock)()));
         documents(fetcher, &plan, &mut gathered, &entry).await?;
         if let Some((first, canary)) = kept.take() {
@@ -374,6 +412,7 @@ async fn look(
                     judgement,
                     canary: found,
                     variants,
+                    appeared,
                 });
             }
         }

@@ -110,6 +110,7 @@ pub(super) fn facts(
     findings: &Findings,
     state: &mut StreamState,
     variants: u32,
+    appeared_seconds: Option<f64>,
 ) -> StreamFacts {
     let seconds_since = |at: jiff::Timestamp| snapshot.at.duration_since(at).as_secs_f64();
     let mut latency = BTreeMap::new();
@@ -168,6 +169,7 @@ pub(super) fn facts(
     };
     StreamFacts {
         checks: checks(findings),
+        appeared_seconds,
         live_latency_seconds: latency,
         window_seconds: edges()
             .map(|e| e.window)

@@ -54,6 +54,37 @@ fn failed(outcome: &Outcome) -> BTreeMap<String, String> {
     found
 }
 
+/// What is published to nginx-rtmp appears as HLS; what is not published does not.
+async fn ingest(engine: &Engine, mut stage: Stage) -> Option<String> {
+    let url = stage.url("ingest/channel.m3u8");
+    let early = prepare(engine, &url, "appearsWithinSeconds: 3");
+    let outcome = engine.run(&early, &mut ProbeState::default()).await;
+    if outcome.verdict.to_string() != "Fail(NotFound)"
+        || !outcome.message.contains("did not appear within 3 s")
+    {
+        return Some(format!(
+            "nothing was published: {} {}",
+            outcome.verdict, outcome.message
+        ));
+    }
+    stage.publish();
+    let patient = prepare(engine, &url, "appearsWithinSeconds: 25");
+    let outcome = engine.run(&patient, &mut ProbeState::default()).await;
+    let appeared = outcome.steps[0]
+        .facts
+        .stream
+        .as_ref()
+        .and_then(|f| f.appeared_seconds);
+    println!("nginx-rtmp: {} after {appeared:?} s", outcome.verdict);
+    match (outcome.verdict.to_string().as_str(), appeared) {
+        ("Pass", Some(seconds)) if seconds > 0.0 => None,
+        _ => Some(format!(
+            "published: {} after {appeared:?} s: {}",
+            outcome.verdict, outcome.message
+        )),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real_packagers_raise_no_alarm_and_a_real_secure_link_is_proven() {
     let Some(stage) = Stage::start() else { return };
@@ -121,6 +152,7 @@ async fn real_packagers_raise_no_alarm_and_a_real_secure_link_is_proven() {
             outcome.verdict, outcome.message
         ));
     }
+    wrong.extend(ingest(&engine, stage).await);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let stale: Vec<_> = KNOWN.iter().filter(|k| !seen.contains(&(k.0, k.1))).collect();
     assert!(stale.is_empty(), "no longer true: {stale:?}");

@@ -9,6 +9,8 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// Debian's libnginx-mod-rtmp.
+const RTMP: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
 /// What tokens are signed with.
 pub const SECRET: &str = "a-secret-of-nginx";
 
@@ -16,6 +18,8 @@ pub struct Stage {
     folder: TempDir,
     port: u16,
     low_latency: u16,
+    ingest: u16,
+    ffmpeg: PathBuf,
     children: Vec<Child>,
 }
 
@@ -46,14 +50,21 @@ impl Stage {
     /// `None` where what it needs is not installed, which it says.
     pub fn start() -> Option<Stage> {
         let gohlslib = std::env::var_os("GOHLSLIB").map(PathBuf::from);
-        let (Some(ffmpeg), Some(nginx), Some(gohlslib)) = (found("ffmpeg"), found("nginx"), gohlslib) else {
-            println!("skipped: needs ffmpeg, nginx and $GOHLSLIB; `make packagers` sees to them");
+        let rtmp = Path::new(RTMP).is_file().then_some(());
+        let (Some(ffmpeg), Some(nginx), Some(gohlslib), Some(())) =
+            (found("ffmpeg"), found("nginx"), gohlslib, rtmp)
+        else {
+            println!(
+                "skipped: needs ffmpeg, nginx with libnginx-mod-rtmp and $GOHLSLIB; `make packagers` sees to them"
+            );
             return None;
         };
         let mut stage = Stage {
             folder: TempDir::new().unwrap(),
             port: free(),
             low_latency: free(),
+            ingest: free(),
+            ffmpeg: ffmpeg.clone(),
             children: Vec::new(),
         };
         let www = stage.folder.path().join("www");
@@ -61,19 +72,14 @@ impl Stage {
             let folder = www.join(name);
             fs::create_dir_all(&folder).unwrap();
             let log = fs::File::create(stage.folder.path().join(format!("{name}.log"))).unwrap();
-            let child = Command::new(&ffmpeg)
-                .args(["-nostdin", "-loglevel", "warning"])
-                .args(["-re", "-f", "lavfi", "-i", "testsrc2=size=192x108:rate=25"])
-                .args(["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"])
-                .args("-c:v libx264 -preset ultrafast -profile:v baseline -tune zerolatency -pix_fmt yuv420p -g 50 -keyint_min 50 -sc_threshold 0 -b:v 300k -maxrate 220k -bufsize 220k -c:a aac -b:a 32k".split(' '))
+            let child = encoder(&ffmpeg)
                 .args(arguments.split(' ').map(|a| a.replace('\u{a0}', " ")))
                 .current_dir(&folder)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
                 .stderr(log)
                 .spawn();
             stage.children.push(child.unwrap());
         }
+        fs::create_dir_all(www.join("ingest")).unwrap();
         let media = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/media/ts");
         let files = (1..=6).map(|n| media.join(format!("{n}.ts")));
         let child = Command::new(gohlslib)
@@ -97,16 +103,29 @@ impl Stage {
         Some(stage)
     }
 
+    /// Publishes to nginx-rtmp from now on.
+    pub fn publish(&mut self) {
+        let url = format!("rtmp://127.0.0.1:{}/live/channel", self.ingest);
+        let log = fs::File::create(self.folder.path().join("publisher.log")).unwrap();
+        let child = encoder(&self.ffmpeg)
+            .args(["-f", "flv"])
+            .arg(url)
+            .stderr(log)
+            .spawn();
+        self.children.push(child.unwrap());
+    }
+
     fn nginx(&self) -> String {
         let folder = self.folder.path().display();
-        let port = self.port;
+        let (port, ingest) = (self.port, self.ingest);
         let guard = format!(
             "secure_link $arg_md5,$arg_expires; secure_link_md5 \"$secure_link_expires$uri {SECRET}\"; if ($secure_link = \"\") {{ return 403; }} if ($secure_link = \"0\") {{ return 410; }}"
         );
         let open = "add_header Access-Control-Allow-Origin * always;";
         format!(
-            r#"daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
+            r#"load_module {RTMP}; daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
 events {{ worker_connections 256; }}
+rtmp {{ server {{ listen 127.0.0.1:{ingest}; application live {{ live on; hls on; hls_path {folder}/www/ingest; hls_fragment 2s; hls_playlist_length 14s; }} }} }}
 http {{
   access_log off; default_type video/mp4; sendfile off;
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
@@ -174,6 +193,19 @@ http {{
             .iter()
             .all(|port| std::net::TcpStream::connect(("127.0.0.1", *port)).is_ok())
     }
+}
+
+/// ffmpeg with a picture and a tone, encoded in real time.
+fn encoder(ffmpeg: &Path) -> Command {
+    let mut command = Command::new(ffmpeg);
+    command
+        .args(["-nostdin", "-loglevel", "warning"])
+        .args(["-re", "-f", "lavfi", "-i", "testsrc2=size=192x108:rate=25"])
+        .args(["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"])
+        .args("-c:v libx264 -preset ultrafast -profile:v baseline -tune zerolatency -pix_fmt yuv420p -g 50 -keyint_min 50 -sc_threshold 0 -b:v 300k -maxrate 220k -bufsize 220k -c:a aac -b:a 32k".split(' '))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    command
 }
 
 /// Files in a folder and below.

@@ -99,6 +99,43 @@ pub fn rows() -> Vec<Row> {
             }
         }),
         Row::new(
+            "C07",
+            "clear/vod.mpd",
+            [
+                "no entity tag",
+                "one entity tag on both addresses",
+                "another file at the second address",
+            ],
+        )
+        .on_demand()
+        .hourly()
+        .behind(|asked, told, level| {
+            if asked.path.contains("/vod") && asked.file().ends_with(".m4s") {
+                match level {
+                    Level::Benign => told.untagged = true,
+                    Level::Borderline => {}
+                    Level::Severe if asked.address.is_some_and(|a| a.is_ipv6()) => told.body[150] ^= 1,
+                    Level::Severe => {}
+                }
+            }
+        }),
+        Row::new(
+            "C07",
+            "clear/vod.mpd",
+            ["as it is", "late", "a new entity tag for each answer"],
+        )
+        .on_demand()
+        .hourly()
+        .behind(|asked, told, level| {
+            if asked.path.contains("/vod") && asked.file().ends_with(".m4s") {
+                match level {
+                    Level::Benign => {}
+                    Level::Borderline => told.first_byte = 1.0,
+                    Level::Severe => told.tag = Some(format!("\"{}\"", asked.nth)),
+                }
+            }
+        }),
+        Row::new(
             "C08",
             HLS,
             [

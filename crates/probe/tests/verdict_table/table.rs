@@ -27,6 +27,8 @@ pub struct Row {
     pub says: [&'static str; 3],
     /// More fields of the stream step, for each level.
     pub options: [&'static str; 3],
+    /// The stream must be live.
+    pub live: bool,
     /// A step before it.
     pub first: &'static str,
     pub ahead: fn(&mut Asked, Level),
@@ -52,6 +54,7 @@ impl Row {
             stream,
             says,
             options: [""; 3],
+            live: true,
             first: "",
             ahead: |_, _| {},
             behind: |_, _, _| {},
@@ -70,6 +73,10 @@ impl Row {
 
     pub fn behind(self, behind: fn(&Asked, &mut Told, Level)) -> Row {
         Row { behind, ..self }
+    }
+
+    pub fn on_demand(self) -> Row {
+        Row { live: false, ..self }
     }
 
     pub fn options(self, options: [&'static str; 3]) -> Row {
@@ -124,8 +131,8 @@ impl Row {
         let options = self.options[level as usize];
         let comma = if options.is_empty() { "" } else { ", " };
         format!(
-            "{}  - name: s\n    stream: {{url: \"URL/{}\", live: true{comma}{options}}}",
-            self.first, self.stream
+            "{}  - name: s\n    stream: {{url: \"URL/{}\", live: {}{comma}{options}}}",
+            self.first, self.stream, self.live
         )
     }
 }

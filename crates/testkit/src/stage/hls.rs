@@ -272,7 +272,7 @@ pub(super) fn muxed(scene: &Scene<'_>, kind: &str, parts: &[&str]) -> Option<Ans
     // The media begin anew with each loop, and with them their clock.
     let loops = track.durations.len() as u64;
     let mark = |out: &mut String, number: u64| {
-        if number % loops == 0 {
+        if number.is_multiple_of(loops) {
             *out += "#EXT-X-DISCONTINUITY\n";
         }
     };

@@ -29,7 +29,7 @@ pub(super) fn answer(scene: &Scene<'_>, parts: &[&str]) -> Option<Answer> {
             }
             let time: u64 = time.parse().ok()?;
             let number = time / ticks(track);
-            if time % ticks(track) != 0 || !scene.there(track, number) {
+            if !time.is_multiple_of(ticks(track)) || !scene.there(track, number) {
                 return None;
             }
             let kind = if track.size.is_some() {
