@@ -34,13 +34,13 @@ function mpd(text) {
   const audio = groups.flatMap((g) => g.playlists);
   const all = [...m.playlists, ...audio];
   return {
-    ended: !!m.endList,
+    updates: m.minimumUpdatePeriod !== undefined,
     seconds: m.duration,
     video: m.playlists.length,
     audio: audio.length,
     segments: m.playlists.map((p) => p.segments.length),
     first: m.playlists.map((p) => p.segments[0]?.resolvedUri ?? null),
-    bandwidths: m.playlists.map((p) => p.attributes.BANDWIDTH).sort((a, b) => a - b),
+    bandwidths: [...new Set(m.playlists.map((p) => p.attributes.BANDWIDTH))].sort((a, b) => a - b),
     protections: all.filter((p) => p.contentProtection).length,
   };
 }
