@@ -24,12 +24,43 @@ demo-cluster: setup-e2e images ## the same on a real Kubernetes made for it: ins
 	E2E_VERBOSE=1 bash e2e/run.sh $(BIN) $(IMAGES) 02-install 03-outage-to-page
 
 .PHONY: test
-test: unit chart e2e ## everything: unit, integration, chart, rules, and e2e on a real Kubernetes
+test: unit packagers chart e2e ## everything: unit, integration, packagers, chart, rules, and e2e on a real Kubernetes
 
 .PHONY: unit
 unit: setup-rust ## unit and integration tests
 	@bash scripts/need.sh prometheus
 	cargo test --workspace --quiet
+
+.PHONY: packagers
+packagers: setup-packagers ## live streams of ffmpeg, gohlslib and nginx, an RTMP ingest, secure_link: no false alarm (SOAK_SECONDS=3600 for an hour)
+	GOHLSLIB=$(BIN)/gohlslib cargo test -p drmwatch-probe --test packagers -- --nocapture
+
+.PHONY: verdicts
+verdicts: setup-rust ## the confusion table of the stream checks: a benign, a borderline and a severe fault for each
+	cargo test --quiet -p drmwatch-probe --test verdict_table -- --nocapture
+
+.PHONY: soak
+soak: setup-rust ## hours of healthy streams in virtual time, punctual and not, and the real ones for SOAK_SECONDS (600)
+	cargo test --quiet -p drmwatch-probe --test soak
+	SOAK_SECONDS=$${SOAK_SECONDS:-600} $(MAKE) packagers
+
+.PHONY: opinions
+opinions: setup-rust ## other people's parsers on the same files (Node.js)
+	@bash scripts/need.sh npm
+	cd e2e/opinions && npm install --silent --no-audit --no-fund
+	OPINIONS=$(CURDIR)/e2e/opinions cargo test --quiet -p drmwatch-media --test second_opinions -- --nocapture
+
+.PHONY: bench
+bench: setup-rust ## speed and memory beside peers in the same run, as ratios
+	cargo bench --quiet -p drmwatch-media --bench peers
+	cargo bench --quiet -p drmwatch-probe --bench memory
+
+.PHONY: fuzz
+fuzz: setup-rust ## each parser for FUZZ_SECONDS (60); what is new is kept in fuzz/corpus and replayed by `make unit`
+	@bash scripts/need.sh cxx
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	cd fuzz && for target in fuzz_targets/*.rs; do \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run -s none $$(basename $$target .rs) -- -max_total_time=$${FUZZ_SECONDS:-60} -timeout=5 -rss_limit_mb=2048 || exit 1; done
 
 .PHONY: lint
 lint: setup-rust ## rustfmt, clippy, generated files, licences and bans (where cargo-deny is), shell syntax
@@ -39,8 +70,9 @@ lint: setup-rust ## rustfmt, clippy, generated files, licences and bans (where c
 	@for f in $$(git ls-files '*.sh') .ci/run; do bash -n $$f || exit 1; done
 
 .PHONY: generate
-generate: setup-rust setup-e2e ## rewrite what is generated: crds/, the chart's copy, docs/metrics.md, docs/checks.md, snapshots, rendered charts
+generate: setup-rust setup-e2e ## rewrite what is generated: crds/, the chart's copy, docs/, snapshots, rendered charts
 	UPDATE=1 INSTA_UPDATE=always cargo test -p drmwatch-api -p drmwatch-metrics -p drmwatch-checks -p drmwatch-operator --quiet
+	UPDATE=1 cargo test -p drmwatch-probe --test verdict_table --quiet
 	UPDATE=1 bash charts/test.sh $(BIN)
 
 .PHONY: chart
@@ -67,6 +99,11 @@ e2e: setup-e2e images ## every case on a real Kubernetes made for it (E2E_CONTEX
 setup-rust:
 	@command -v cargo >/dev/null || { echo "needs Rust: https://rustup.rs"; exit 1; }
 	@bash scripts/need.sh cc
+
+.PHONY: setup-packagers
+setup-packagers: setup-rust
+	@bash scripts/need.sh packagers
+	@bash e2e/packagers/tools.sh $(BIN)
 
 .PHONY: setup-e2e
 setup-e2e:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to it that what a target needs is installed: by apt when root or sudo can, else by saying what is
-# missing and how to get it.   need.sh {cc|curl|musl|prometheus|buildah|cluster}...
+# missing and how to get it.   need.sh {cc|cxx|curl|musl|npm|prometheus|buildah|packagers|cluster}...
 set -euo pipefail
 packages=()
 lacks() { # command, package
@@ -9,7 +9,13 @@ lacks() { # command, package
 for need in "$@"; do
   case $need in
   cc) lacks cc gcc; [ -e /usr/include/stdlib.h ] || packages+=(libc6-dev) ;;
+  cxx) lacks c++ g++ ;;
   curl) lacks curl curl ;;
+  npm) lacks node nodejs; lacks npm npm ;;
+  packagers)
+    lacks ffmpeg ffmpeg; lacks nginx nginx-light
+    [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || packages+=(libnginx-mod-rtmp)
+    ;;
   musl) lacks musl-gcc musl-tools ;;
   prometheus) lacks promtool prometheus; lacks prometheus-alertmanager prometheus-alertmanager; lacks amtool prometheus-alertmanager ;;
   buildah) docker info >/dev/null 2>&1 || command -v podman >/dev/null || lacks buildah buildah ;;

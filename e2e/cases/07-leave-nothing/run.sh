@@ -6,6 +6,9 @@ await 60 "the pool is scaled by the upgrade" scaled
 k -n $runners wait --for=condition=Ready runnerpool/default --timeout=60s
 alone() { [ "$(k -n $runners get leases -l drmwatch.io/lease=shard -o jsonpath='{range .items[*]}{.spec.holderIdentity}{"\n"}{end}' | sort | uniq -c | awk '{print $1}')" = 8 ]; }
 await 60 "one runner holds all eight shards" alone
+# What the probes remembered went with the shards: those that changed hands are not looked at twice.
+handed() { k -n $runners logs -l app.kubernetes.io/name=drmwatch-runner --tail=-1 | grep "took over what the probes remember" | has -E '"?probes"?[=:] ?[1-9]'; }
+await 30 "the memory of a stream travelled with its shard" handed
 k -n $tenant_ns wait --for=condition=Healthy drmprobe/cinema --timeout=60s
 k -n $tenant_ns delete monitoredtenant acme --wait --timeout=60s
 orphaned() { ! k -n $tenant_ns get drmprobe acme-news; }

@@ -174,3 +174,15 @@ async fn every_check_fails_on_its_own_fault_and_on_no_other() {
         "docs/verdicts.md is out of date: run `make generate`"
     );
 }
+
+/// What the API refuses at apply is what the catalogue does not have.
+#[test]
+fn the_ids_that_users_may_write_are_those_of_the_catalogue() {
+    let pattern = regex::Regex::new(drmwatch_api::CHECK_ID).unwrap();
+    for group in "MLSDCARX".chars() {
+        for n in 0..100 {
+            let id = format!("{group}{n:02}");
+            assert_eq!(pattern.is_match(&id), Check::parse(&id).is_some(), "{id}");
+        }
+    }
+}
