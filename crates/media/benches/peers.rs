@@ -118,6 +118,71 @@ fn report(what: &str, bytes: usize, name: &str, (ours, theirs): (Measured, Measu
     );
 }
 
+/// The worst that the door lets through, 16 MiB: a document must take a second at most.
+fn hostile() {
+    const SIZE: usize = 16 << 20;
+    let repeated = |head: &str, part: &str, tail: &str| {
+        head.to_owned() + &part.repeat((SIZE - head.len() - tail.len()) / part.len()) + tail
+    };
+    let mpd = "<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"dynamic\"><Period><AdaptationSet><SegmentTemplate media=\"$Time$\"><SegmentTimeline>";
+    let documents = [
+        (
+            "playlist of the shortest segments",
+            repeated("#EXTM3U\n", "#EXTINF:1,\na\n", ""),
+        ),
+        (
+            "playlist of tags that can't be read",
+            repeated("#EXTM3U\n", "#EXTINF:x,\na\n", ""),
+        ),
+        (
+            "playlist of keys",
+            repeated("#EXTM3U\n", "#EXT-X-KEY:METHOD=NONE\n", ""),
+        ),
+        ("playlist that is one line", repeated("#EXTM3U\n#", "x", "")),
+        (
+            "timeline of single segments",
+            repeated(
+                mpd,
+                "<S d=\"1\"/>",
+                "</SegmentTimeline></SegmentTemplate></AdaptationSet></Period></MPD>",
+            ),
+        ),
+        (
+            "timeline that repeats without end",
+            repeated(
+                mpd,
+                "<S t=\"0\" d=\"1\" r=\"4294967295\"/>",
+                "</SegmentTimeline></SegmentTemplate></AdaptationSet></Period></MPD>",
+            ),
+        ),
+        ("elements without end", repeated("<MPD>", "<Period>", "")),
+        ("attributes without end", repeated("<MPD ", "a=\"\" ", "></MPD>")),
+        (
+            "entities",
+            repeated("<!DOCTYPE x [<!ENTITY a \"aaaaaaaaaa\">]><MPD>", "&a;", "</MPD>"),
+        ),
+    ];
+    println!("16 MiB that mean harm, the slower of both parsers");
+    for (name, text) in documents {
+        let mut slowest = Duration::ZERO;
+        let mut peak = 0;
+        for parse in [
+            (|b| drop(black_box(drmwatch_media::hls::parse(b)))) as fn(&[u8]),
+            |b| drop(black_box(drmwatch_media::dash::parse(b))),
+        ] {
+            let at = Instant::now();
+            let counted = allocation_counter::measure(|| parse(text.as_bytes()));
+            slowest = slowest.max(at.elapsed());
+            peak = peak.max(counted.bytes_max);
+        }
+        println!(
+            "  {name:38} {:7.0} ms  {:5} MiB at most",
+            slowest.as_secs_f64() * 1000.0,
+            peak >> 20
+        );
+    }
+}
+
 fn main() {
     // `cargo test` runs benches with --test: then once is enough.
     let rounds = if std::env::args().any(|a| a == "--test") {
@@ -155,4 +220,5 @@ fn main() {
         "dash-mpd-core",
         paired(rounds.min(15), ours, theirs),
     );
+    hostile();
 }

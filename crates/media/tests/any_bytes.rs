@@ -142,3 +142,46 @@ fn other_peoples_files_are_survived_and_most_are_understood() {
     );
     println!("{understood} of {total} playlists and MPDs understood");
 }
+
+/// Each problem of each file names a line that is there, and what it complains about stands on it. What is
+/// missing from a document as a whole is told at its first line, and at its last what is missing at the end.
+#[test]
+fn problems_of_other_peoples_files_point_at_the_place() {
+    let Some(files) = corpus() else {
+        eprintln!("SKIPPED: the corpora folder is not beside this checkout");
+        return;
+    };
+    let (mut wrong, mut pointed) = (Vec::new(), 0);
+    for path in files {
+        let bytes = std::fs::read(&path).unwrap();
+        let problems = match path.extension().and_then(|e| e.to_str()) {
+            Some("m3u8") => hls::parse(&bytes).map(|d| d.problems).unwrap_or_default(),
+            Some("mpd") => dash::parse(&bytes).map(|d| d.problems).unwrap_or_default(),
+            _ => continue,
+        };
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        for problem in problems {
+            let drmwatch_media::Place::Line(line) = problem.place else {
+                panic!("{problem} has no line");
+            };
+            let there = lines.get(line.wrapping_sub(1));
+            let subject = problem.subject.as_str();
+            // An element may be written with a prefix; a URI is a line without a tag.
+            let fits = there.is_some_and(|l| {
+                // What must stand before a URI is told at the URI; what mixes two kinds, at the second.
+                let bare = problem.message.contains("before this URI") && !l.starts_with('#');
+                let mixed = subject == "the playlist" && l.starts_with('#');
+                let other = !subject.starts_with("EXT") && !l.starts_with('#');
+                l.contains(subject) || bare || mixed || other || line == 1 || line == lines.len()
+            });
+            if fits {
+                pointed += 1;
+            } else {
+                wrong.push(format!("{}: {problem}\n  {there:?}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    println!("{pointed} problems point at their place");
+}

@@ -7,6 +7,9 @@ use super::{
 use crate::problem::{Problems, quoted};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
+mod multivariant;
+mod resources;
+
 const MAX_KEYS: usize = 64;
 const MAX_VARIABLES: usize = 1000;
 
@@ -324,232 +327,6 @@ impl<'a> Parser<'a> {
         self.media_line.get_or_insert(line);
     }
 
-    fn multivariant_tag(&mut self, line: usize, name: &str, value: &str) {
-        match name {
-            "EXT-X-STREAM-INF" => {
-                if let Some(before) = &self.variant {
-                    let message = format!(
-                        "must be followed by a URI; the one on line {} is not",
-                        before.line
-                    );
-                    self.wrong(line, "EXT-X-STREAM-INF", message);
-                }
-                let variant = self.variant("EXT-X-STREAM-INF", line, value);
-                self.variant = Some(variant);
-            }
-            "EXT-X-I-FRAME-STREAM-INF" => {
-                let variant = self.variant("EXT-X-I-FRAME-STREAM-INF", line, value);
-                self.multivariant.i_frames.push(variant);
-            }
-            "EXT-X-MEDIA" => {
-                let mut list = self.attributes("EXT-X-MEDIA", line, value);
-                let rendition = Rendition {
-                    kind: list.required("TYPE").unwrap_or_default(),
-                    group: list.required("GROUP-ID").unwrap_or_default(),
-                    name: list.required("NAME").unwrap_or_default(),
-                    language: list.text("LANGUAGE"),
-                    uri: list.text("URI"),
-                    default: list.yes("DEFAULT"),
-                    autoselect: list.yes("AUTOSELECT"),
-                    forced: list.yes("FORCED"),
-                    channels: list.text("CHANNELS"),
-                    characteristics: list.text("CHARACTERISTICS"),
-                    line,
-                };
-                match rendition.kind.as_str() {
-                    "AUDIO" | "VIDEO" | "" => {}
-                    "SUBTITLES" if rendition.uri.is_none() => {
-                        list.wrong("must have a URI with TYPE=SUBTITLES")
-                    }
-                    "SUBTITLES" => {}
-                    "CLOSED-CAPTIONS" if rendition.uri.is_some() => {
-                        list.wrong("must not have a URI with TYPE=CLOSED-CAPTIONS");
-                    }
-                    "CLOSED-CAPTIONS" => {}
-                    other => list.wrong(format!(
-                        "must have AUDIO, VIDEO, SUBTITLES or CLOSED-CAPTIONS as TYPE, not {}",
-                        quoted(other)
-                    )),
-                }
-                self.multivariant.renditions.push(rendition);
-            }
-            "EXT-X-SESSION-KEY" => {
-                if let Some(key) = self.read_key("EXT-X-SESSION-KEY", line, value)
-                    && self.multivariant.session_keys.len() < MAX_KEYS
-                {
-                    self.multivariant.session_keys.push(key);
-                }
-            }
-            "EXT-X-CONTENT-STEERING" => {
-                self.once(line, "EXT-X-CONTENT-STEERING");
-                let mut list = self.attributes("EXT-X-CONTENT-STEERING", line, value);
-                let (server, pathway) = (list.required("SERVER-URI"), list.text("PATHWAY-ID"));
-                self.multivariant.steering = server.map(|server| Steering {
-                    server,
-                    pathway,
-                    line,
-                });
-            }
-            _ => {
-                let mut list = self.attributes("EXT-X-SESSION-DATA", line, value);
-                list.required("DATA-ID");
-                if list.has("VALUE") == list.has("URI") {
-                    list.wrong("must have exactly one of VALUE, URI");
-                }
-            }
-        }
-    }
-
-    fn variant(&mut self, tag: &'static str, line: usize, value: &str) -> Variant {
-        let mut list = self.attributes(tag, line, value);
-        let codecs = list.text("CODECS").unwrap_or_default();
-        let variant = Variant {
-            uri: if tag == "EXT-X-I-FRAME-STREAM-INF" {
-                list.required("URI").unwrap_or_default()
-            } else {
-                String::new()
-            },
-            bandwidth: list.integer("BANDWIDTH").unwrap_or(0),
-            average_bandwidth: list.integer("AVERAGE-BANDWIDTH"),
-            codecs: codecs
-                .split(',')
-                .map(|c| c.trim().to_owned())
-                .filter(|c| !c.is_empty())
-                .collect(),
-            resolution: list.resolution("RESOLUTION"),
-            frame_rate: list.number("FRAME-RATE"),
-            hdcp_level: list.text("HDCP-LEVEL"),
-            audio: list.text("AUDIO"),
-            video: list.text("VIDEO"),
-            subtitles: list.text("SUBTITLES"),
-            closed_captions: list.text("CLOSED-CAPTIONS").filter(|v| v != "NONE"),
-            pathway: list.text("PATHWAY-ID").unwrap_or_else(|| ".".into()),
-            line,
-        };
-        if !list.has("BANDWIDTH") {
-            list.wrong("must have a BANDWIDTH in bits per second");
-        }
-        variant
-    }
-
-    fn define(&mut self, line: usize, value: &str) {
-        let (imports, query) = (self.surroundings.imports, self.surroundings.query);
-        let mut list = self.attributes("EXT-X-DEFINE", line, value);
-        let names = [list.text("NAME"), list.text("IMPORT"), list.text("QUERYPARAM")];
-        let given = list.text("VALUE");
-        let found = match &names {
-            [Some(name), None, None] => match given {
-                Some(value) => Some((name, value)),
-                None => {
-                    list.wrong("must have VALUE with NAME");
-                    None
-                }
-            },
-            [None, Some(name), None] => match imports.and_then(|known| known.get(name)) {
-                Some(value) => Some((name, value.clone())),
-                None => {
-                    list.wrong(format!(
-                        "imports {}, which the multivariant playlist does not define",
-                        quoted(name)
-                    ));
-                    None
-                }
-            },
-            [None, None, Some(name)] => match query.and_then(|query| parameter(query, name)) {
-                Some(value) => Some((name, value)),
-                None => {
-                    list.wrong(format!(
-                        "takes {} from the query of its URI, which does not have it",
-                        quoted(name)
-                    ));
-                    None
-                }
-            },
-            _ => {
-                list.wrong("must have exactly one of NAME, IMPORT, QUERYPARAM");
-                None
-            }
-        };
-        if let Some((name, value)) = found {
-            if self.variables.len() >= MAX_VARIABLES || self.variables.contains_key(name) {
-                let message = format!(
-                    "must not define {} twice, nor more than {MAX_VARIABLES}",
-                    quoted(name)
-                );
-                return self.wrong(line, "EXT-X-DEFINE", message);
-            }
-            self.variables.insert(name.clone(), value);
-        }
-    }
-
-    fn read_key(&mut self, tag: &'static str, line: usize, value: &str) -> Option<Key> {
-        let mut list = self.attributes(tag, line, value);
-        let method = list.required("METHOD")?;
-        if method == "NONE" {
-            return None;
-        }
-        let uri = list.text("URI");
-        if uri.is_none() {
-            list.wrong(format!("must have a URI with METHOD={method}"));
-        }
-        let iv = list.hex("IV").and_then(|iv| {
-            let found = <[u8; 16]>::try_from(iv.as_slice()).ok();
-            if found.is_none() {
-                list.wrong("must have 16 bytes as IV");
-            }
-            found
-        });
-        let kid = list.text("KEYID").and_then(|text| {
-            Kid::parse(&text)
-                .map_err(|e| list.wrong(format!("has a bad KEYID: {e}")))
-                .ok()
-        });
-        Some(Key {
-            format: list.text("KEYFORMAT").unwrap_or_else(|| "identity".into()),
-            uri: uri.unwrap_or_default(),
-            method,
-            kid,
-            iv,
-            line,
-        })
-    }
-
-    /// A key applies until the next with the same KEYFORMAT; NONE ends them all (section 4.4.4.4).
-    fn key(&mut self, line: usize, value: &str) {
-        let Some(key) = self.read_key("EXT-X-KEY", line, value) else {
-            self.keys = Arc::new([]);
-            return;
-        };
-        let mut keys: Vec<Key> = self
-            .keys
-            .iter()
-            .filter(|k| k.format != key.format)
-            .cloned()
-            .collect();
-        if keys.len() >= MAX_KEYS {
-            return self.wrong(
-                line,
-                "EXT-X-KEY",
-                format!("must not stand in more than {MAX_KEYS} formats"),
-            );
-        }
-        keys.push(key);
-        self.keys = keys.into();
-    }
-
-    fn map(&mut self, line: usize, value: &str) {
-        let mut list = self.attributes("EXT-X-MAP", line, value);
-        let (uri, range) = (list.required("URI"), list.byte_range("BYTERANGE"));
-        if let Some(uri) = uri {
-            let byte_range = range.map(|(offset, length)| located(&uri, offset, length, &mut self.map_end));
-            self.map = Some(Arc::new(Map {
-                uri,
-                byte_range,
-                line,
-            }));
-        }
-    }
-
     fn part(&mut self, line: usize, value: &str) {
         self.media_line.get_or_insert(line);
         let mut list = self.attributes("EXT-X-PART", line, value);
@@ -601,6 +378,11 @@ impl<'a> Parser<'a> {
         if let Some(mut variant) = self.variant.take() {
             variant.uri = filled.into_owned();
             return self.multivariant.variants.push(variant);
+        }
+        let list = &self.multivariant;
+        if self.duration.is_none() && !(list.variants.is_empty() && list.renditions.is_empty()) {
+            let must = "must stand before this URI";
+            return self.problems.line(line, "EXT-X-STREAM-INF", must);
         }
         let uri = filled.into_owned();
         let duration = self.duration.take().unwrap_or_else(|| {
@@ -701,29 +483,6 @@ fn located(uri: &str, offset: Option<u64>, length: u64, end: &mut Option<(String
     });
     *end = Some((uri.to_owned(), offset.saturating_add(length)));
     (offset, length)
-}
-
-/// Value of a query parameter, percent-decoded.
-fn parameter(query: &str, name: &str) -> Option<String> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let value = pairs.filter(|(n, _)| *n == name).map(|(_, v)| v).next()?;
-    let mut out = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((byte, tail)) = rest.split_first() {
-        let decoded = (*byte == b'%').then(|| tail.get(..2)).flatten();
-        let decoded = decoded.and_then(|d| u8::from_str_radix(std::str::from_utf8(d).ok()?, 16).ok());
-        match decoded {
-            Some(decoded) => {
-                out.push(decoded);
-                rest = &tail[2..];
-            }
-            None => {
-                out.push(*byte);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(out).ok()
 }
 
 /// Both forms that packagers write: `ElapsedTime=8,Duration=30` and `8/30`.
