@@ -99,6 +99,8 @@ catalogue! {
     STREAM_BLOCKING_RELOAD = "drmwatch_stream_blocking_reload_seconds", Kind::Gauge, Runner, true, ["step"];
     /// Seconds until a stream was there that the probe waits for (`appearsWithinSeconds`): from the beginning of the run.
     STREAM_APPEARED = "drmwatch_stream_appeared_seconds", Kind::Gauge, Runner, true, ["step"];
+    /// Seconds until the slowest alternative location (pathway, base URL, duplicate variant) had answered.
+    STREAM_FAILOVER = "drmwatch_stream_failover_seconds", Kind::Gauge, Runner, true, ["step"];
     /// Seconds from pressing play to the first picture, put together from what the run measured.
     STREAM_STARTUP = "drmwatch_stream_startup_seconds", Kind::Gauge, Runner, true, ["step"];
     /// Download time of a whole segment over its playing time, the worst of the run; above 1 players stall.

@@ -82,6 +82,7 @@ fn record_stream(metrics: &Metrics, owner: &Owner, step: &str, facts: &StreamFac
         (&STREAM_BLOCKING_RELOAD, facts.blocking_reload_seconds),
         (&STREAM_STARTUP, facts.startup_seconds),
         (&STREAM_APPEARED, facts.appeared_seconds),
+        (&STREAM_FAILOVER, facts.failover_seconds),
         (&STREAM_DOWNLOAD_RATIO, facts.segment_download_ratio),
         (&STREAM_QUALITY, facts.segment_quality_percent),
         (

@@ -294,6 +294,8 @@ pub struct StreamFacts {
     pub clock_offset_seconds: Option<f64>,
     /// How long a blocking reload was held.
     pub blocking_reload_seconds: Option<f64>,
+    /// Until an alternative location had answered, the slowest of them.
+    pub failover_seconds: Option<f64>,
     /// Until the stream was there, where it was waited for.
     pub appeared_seconds: Option<f64>,
     /// From pressing play to the first picture, estimated.

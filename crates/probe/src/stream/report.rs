@@ -170,6 +170,10 @@ pub(super) fn facts(
     StreamFacts {
         checks: checks(findings),
         appeared_seconds,
+        failover_seconds: (snapshot.active.locations.iter())
+            .filter(|l| l.newest.is_ok())
+            .map(|l| l.seconds)
+            .reduce(f64::max),
         live_latency_seconds: latency,
         window_seconds: edges()
             .map(|e| e.window)

@@ -54,6 +54,50 @@ fn failed(outcome: &Outcome) -> BTreeMap<String, String> {
     found
 }
 
+/// Encoders that stop are told by the live edge alone, under its own name, in every format; and when they go on
+/// the streams are well again.
+async fn stop(engine: &Engine, stage: &Stage) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut probes: Vec<_> = stage
+        .urls()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("ffmpeg"))
+        .map(|(name, url)| (name, prepare(engine, &url, ""), ProbeState::default()))
+        .collect();
+    for (name, prepared, state) in &mut probes {
+        let found = failed(&engine.run(prepared, state).await);
+        if !found.is_empty() {
+            wrong.push(format!("{name} before the stop: {found:?}"));
+        }
+    }
+    stage.encoders("-STOP");
+    // Beyond three segments and one.
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    for (name, prepared, state) in &mut probes {
+        let found = failed(&engine.run(prepared, state).await);
+        let expected = if name.contains("HLS") { "L01" } else { "L19" };
+        if found.keys().ne([expected]) {
+            wrong.push(format!("{name} stopped: {expected} expected: {found:?}"));
+        }
+    }
+    stage.encoders("-CONT");
+    let until = Instant::now() + Duration::from_secs(60);
+    for (name, prepared, state) in &mut probes {
+        loop {
+            let found = failed(&engine.run(prepared, state).await);
+            if found.is_empty() {
+                break;
+            }
+            if Instant::now() > until {
+                wrong.push(format!("{name} goes on: {found:?}"));
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+    wrong
+}
+
 /// What is published to nginx-rtmp appears as HLS; what is not published does not.
 async fn ingest(engine: &Engine, mut stage: Stage) -> Option<String> {
     let url = stage.url("ingest/channel.m3u8");
@@ -125,6 +169,7 @@ async fn real_packagers_raise_no_alarm_and_a_real_secure_link_is_proven() {
             }
         }
     }
+    wrong.extend(stop(&engine, &stage).await);
     // The same files behind nginx's own secure_link, and behind one that leaves segments open.
     let token = "token: {nginxSecureLink: {secretCredential: cdn}, deny: {}}";
     let guarded = prepare(&engine, &stage.url("secure/hls/master.m3u8"), token);

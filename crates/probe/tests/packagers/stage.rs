@@ -103,6 +103,16 @@ impl Stage {
         Some(stage)
     }
 
+    /// Stops every ffmpeg where it is, or lets it go on.
+    pub fn encoders(&self, signal: &str) {
+        for child in &self.children[..formats().len()] {
+            let sent = Command::new("kill")
+                .args([signal, &child.id().to_string()])
+                .status();
+            assert!(sent.unwrap().success());
+        }
+    }
+
     /// Publishes to nginx-rtmp from now on.
     pub fn publish(&mut self) {
         let url = format!("rtmp://127.0.0.1:{}/live/channel", self.ingest);

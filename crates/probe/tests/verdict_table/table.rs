@@ -35,8 +35,6 @@ pub struct Row {
     pub behind: fn(&Asked, &mut Told, Level),
     /// What fails at the border.
     pub borderline: &'static [&'static str],
-    /// What fails beside the check where the fault cannot be had without it.
-    pub also: &'static [&'static str],
     /// The mutation is there from the first run on.
     pub always: bool,
     /// It can be seen only by who remembers.
@@ -59,7 +57,6 @@ impl Row {
             ahead: |_, _| {},
             behind: |_, _, _| {},
             borderline: &[],
-            also: &[],
             always: false,
             memory: false,
             heals: true,
@@ -93,10 +90,6 @@ impl Row {
         Row { borderline, ..self }
     }
 
-    pub fn also(self, also: &'static [&'static str]) -> Row {
-        Row { also, ..self }
-    }
-
     pub fn always(self) -> Row {
         Row { always: true, ..self }
     }
@@ -122,7 +115,7 @@ impl Row {
         match level {
             Level::Benign => Vec::new(),
             Level::Borderline => self.borderline.to_vec(),
-            Level::Severe => [&[self.check], self.also].concat(),
+            Level::Severe => vec![self.check],
         }
     }
 
