@@ -12,6 +12,7 @@ mod probe;
 mod step;
 mod tenant;
 mod token;
+mod widevine;
 
 pub use common::*;
 pub use crd::*;
@@ -20,6 +21,7 @@ pub use probe::*;
 pub use step::*;
 pub use tenant::*;
 pub use token::*;
+pub use widevine::*;
 
 /// The API group of every resource here.
 pub const GROUP: &str = "drmwatch.io";

@@ -432,11 +432,14 @@ impl ExpectedStream {
 pub enum DrmSystem {
     /// W3C Clear Key (Encrypted Media Extensions, section 9.1).
     ClearKey,
+    /// Widevine, as far as can be proved without a device.
+    Widevine,
 }
 
 /// A licence request: the answer must hold a key for every key id asked for.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, KubeSchema)]
-#[x_kube(validation = Rule::new("has(self.kidsFrom) != has(self.kids)").message("a license step must have exactly one of kidsFrom, kids"))]
+#[x_kube(validation = Rule::new("(self.system == 'Widevine' && !(has(self.widevine) && has(self.widevine.recordedChallengeCredential))) ? true : has(self.kidsFrom) != has(self.kids)").message("a license step must have exactly one of kidsFrom, kids"))]
+#[x_kube(validation = Rule::new("!has(self.widevine) || self.system == 'Widevine'").message("widevine must be used with system: Widevine"))]
 #[x_kube(validation = Rule::new("!has(self.openCanary) || !self.openCanary || has(self.kidsFrom)").message("openCanary must be used with kidsFrom, which names the stream to open"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LicenseStep {
@@ -464,4 +467,7 @@ pub struct LicenseStep {
     /// whose keys are public by design. Defaults to false.
     #[serde(default)]
     pub open_canary: bool,
+    /// Of Widevine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub widevine: Option<crate::Widevine>,
 }

@@ -6,3 +6,5 @@
 pub mod aes128;
 pub mod canary;
 pub mod clearkey;
+pub mod protobuf;
+pub mod widevine;

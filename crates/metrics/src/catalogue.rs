@@ -123,6 +123,10 @@ catalogue! {
     STREAM_FETCHED = "drmwatch_stream_fetched_bytes", Kind::Gauge, Runner, true, ["step"];
     /// Seconds from the licence request to the end of its answer.
     LICENSE_LATENCY = "drmwatch_license_latency_seconds", Kind::Histogram(SECONDS), Runner, true, ["step"];
+    /// How far up the ladder a licence step came: 1 the DRM system's certificate of the server, 2 the refusal of what must be refused, 3 a licence for a recorded request.
+    LICENSE_LEVEL = "drmwatch_license_level", Kind::Gauge, Runner, true, ["step"];
+    /// Unix time at which the DRM system's own certificate of the licence server expires.
+    DRM_CERTIFICATE_EXPIRY = "drmwatch_drm_certificate_expiry_timestamp_seconds", Kind::Gauge, Runner, true, ["step"];
     /// Unix time at which the first to expire of the server certificates met by a step does so, recorded even when the certificate was refused.
     CERTIFICATE_EXPIRY = "drmwatch_certificate_expiry_timestamp_seconds", Kind::Gauge, Runner, true, ["step"];
     /// Bytes of answer bodies that probing took from the tenant, as they came over the wire.

@@ -58,6 +58,12 @@ pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
         if let Some(latency) = step.facts.license_latency_seconds {
             metrics.observe(&LICENSE_LATENCY, owner, &[name], latency);
         }
+        if let Some(level) = step.facts.license_level {
+            metrics.set(&LICENSE_LEVEL, owner, &[name], f64::from(level));
+        }
+        if let Some(expiry) = step.facts.drm_certificate_not_after {
+            metrics.set(&DRM_CERTIFICATE_EXPIRY, owner, &[name], expiry.as_second() as f64);
+        }
         if let Some(stream) = &step.facts.stream {
             record_stream(metrics, owner, name, stream);
         }

@@ -6,8 +6,8 @@
 
 use crate::{Expression, Plan, ProbeId, Reference, Template};
 use drmwatch_api::{
-    Credential, DrmProbe, EgressPolicy, Execution, Header, Method, MonitoredTenant, RunnerPool, Step,
-    StreamToken, Tls, TokenFlaw,
+    Credential, DrmProbe, DrmSystem, EgressPolicy, Execution, Header, Method, MonitoredTenant, RunnerPool,
+    Step, StreamToken, Tls, TokenFlaw,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -289,6 +289,21 @@ fn check_steps(probe: &DrmProbe, tls: &Tls, problems: &mut Problems) -> BTreeMap
                     .or_insert_with(|| format!("{at}.stream.token.{field}"));
             }
         }
+        if let Some(widevine) = step.license.as_ref().and_then(|l| l.widevine.as_ref()) {
+            let named = [
+                (
+                    "recordedChallengeCredential",
+                    &widevine.recorded_challenge_credential,
+                ),
+                ("rootCredential", &widevine.root_credential),
+            ];
+            for (field, name) in named {
+                if let Some(name) = name {
+                    used.entry(name.clone())
+                        .or_insert_with(|| format!("{at}.license.widevine.{field}"));
+                }
+            }
+        }
         let appears = step.stream.as_ref().and_then(|s| s.appears_within_seconds);
         problems.demand(
             appears.is_none_or(|s| s < probe.spec.timeout_seconds),
@@ -369,8 +384,18 @@ fn check_kind(at: &str, step: &Step, earlier: &[Step], problems: &mut Problems) 
         );
     }
     if let Some(license) = &step.license {
+        let recorded = license
+            .widevine
+            .as_ref()
+            .and_then(|w| w.recorded_challenge_credential.as_ref());
+        let bare = license.system == DrmSystem::Widevine && recorded.is_none();
         problems.demand(
-            license.kids_from.is_some() != license.kids.is_some(),
+            license.widevine.is_none() || license.system == DrmSystem::Widevine,
+            format!("{at}.license.widevine"),
+            "widevine must be used with system: Widevine",
+        );
+        problems.demand(
+            bare || license.kids_from.is_some() != license.kids.is_some(),
             format!("{at}.license"),
             "a license step must have exactly one of kidsFrom, kids",
         );

@@ -73,6 +73,7 @@ fn steps(service: &Service) -> Vec<Step> {
         });
         let license = LicenseStep {
             system: DrmSystem::ClearKey,
+            widevine: None,
             url: s.url.clone(),
             headers: s.headers.clone(),
             kids_from: Some("stream".into()),

@@ -240,6 +240,11 @@ pub struct StepFacts {
     /// Seconds that the licence server took, from request to end of answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license_latency_seconds: Option<f64>,
+    /// How far up the ladder a licence step came: 1 service certificate, 2 refusal of what must be refused,
+    /// 3 licence for a recorded request.
+    pub license_level: Option<u8>,
+    /// When the DRM system's own certificate of the server expires.
+    pub drm_certificate_not_after: Option<jiff::Timestamp>,
     /// What a stream step found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<Box<StreamFacts>>,

@@ -269,6 +269,10 @@ reasons! {
     LicenseInvalid: License,
     /// The licence lacks a key that was asked for.
     KeyMissing: License,
+    /// The DRM system's certificate of the server breaks its specification, or its root did not sign it.
+    DrmCertificateInvalid: License,
+    /// The DRM system's certificate of the server has expired.
+    DrmCertificateExpired: License,
     /// The canary segment does not open with the licence's key.
     CanaryNotOpened: License,
     /// Something was granted that must be refused.
@@ -281,6 +285,8 @@ reasons! {
     AddressRefused: Configuration,
     /// A URL, header or expression is not usable once its references are filled in.
     ConfigurationInvalid: Configuration,
+    /// A recorded challenge no longer fits the server's certificate: it must be recorded again.
+    RecordingStale: Configuration,
     /// A credential that the plan names is not there.
     CredentialMissing: Configuration,
     /// Whether the canary opened can't be told from its codec.

@@ -141,11 +141,17 @@ http {{
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
   types {{ application/vnd.apple.mpegurl m3u8; application/dash+xml mpd; application/f4m+xml f4m; video/abst abst; video/mp4 mp4 m4s; video/mp2t ts; text/xml xml; }}
   gzip on; gzip_min_length 1; gzip_types application/vnd.apple.mpegurl application/dash+xml application/f4m+xml text/xml;
+  proxy_cache_path {folder}/cache keys_zone=edge:1m max_size=16m;
+  proxy_cache edge; proxy_http_version 1.1;
+  proxy_hide_header Access-Control-Allow-Origin; proxy_hide_header Cache-Control;
   map $uri $kept {{ ~\.(m3u8|mpd|f4m|abst)$ max-age=1; ~/Manifest$ max-age=1; default max-age=60; }}
   server {{
     listen 127.0.0.1:{port}; root {folder}/www;
     {open} add_header Cache-Control $kept;
     location ~ /Manifest$ {{ default_type text/xml; {open} add_header Cache-Control $kept; }}
+    # An edge in front of it: playlists for a second, segments in slices.
+    location ~ ^/edge/(.*\.m3u8)$ {{ proxy_pass http://127.0.0.1:{port}/$1; proxy_cache_valid 200 1s; proxy_set_header Accept-Encoding ""; }}
+    location ~ ^/edge/(.*)$ {{ slice 16k; proxy_cache_key $uri$slice_range; proxy_set_header Range $slice_range; proxy_cache_valid 200 206 60s; proxy_pass http://127.0.0.1:{port}/$1; }}
     location /secure/ {{ {guard} alias {folder}/www/; {open} add_header Cache-Control $kept; }}
     location ~ ^/leaky/(.*\.m4s)$ {{ alias {folder}/www/$1; {open} }}
     location /leaky/ {{ {guard} alias {folder}/www/; {open} add_header Cache-Control $kept; }}
@@ -164,6 +170,7 @@ http {{
         let mut urls: Vec<_> = [
             ("ffmpeg HLS fMP4", "hls/master.m3u8"),
             ("ffmpeg HLS TS", "ts/master.m3u8"),
+            ("ffmpeg HLS behind an nginx edge", "edge/hls/master.m3u8"),
             ("ffmpeg DASH", "dash/manifest.mpd"),
             ("ffmpeg Smooth", "smooth/Manifest"),
             ("ffmpeg HDS", "hds/index.f4m"),

@@ -65,17 +65,22 @@ pub fn rows() -> Vec<Row> {
                 }
             }
         }),
-        Row::new("D02", DASH, ["as it is", "without a value", "cbcs over cenc"]).behind(
-            |asked, told, level| {
-                if asked.is_manifest() {
-                    match level {
-                        Level::Benign => {}
-                        Level::Borderline => told.swap(" value=\"cenc\"", ""),
-                        Level::Severe => told.swap("value=\"cenc\"", "value=\"cbcs\""),
+        Row::new(
+            "D02",
+            DASH,
+            ["another attribute", "without a value", "cbcs over cenc"],
+        )
+        .behind(|asked, told, level| {
+            if asked.is_manifest() {
+                match level {
+                    Level::Benign => {
+                        told.swap("value=\"cenc\"", "value=\"cenc\" robustness=\"SW_SECURE_CRYPTO\"")
                     }
+                    Level::Borderline => told.swap(" value=\"cenc\"", ""),
+                    Level::Severe => told.swap("value=\"cenc\"", "value=\"cbcs\""),
                 }
-            },
-        ),
+            }
+        }),
         Row::new("D03", DASH, ["in capitals", "left out", "another key id"])
             .ahead(|asked, level| asked.mood.wrong_kid = level == Level::Severe)
             .behind(|asked, told, level| {
@@ -91,8 +96,21 @@ pub fn rows() -> Vec<Row> {
                     }
                 }
             }),
-        Row::new("D03", HLS, ["as it is", "as it is", "another key id"])
-            .ahead(|asked, level| asked.mood.wrong_kid = level == Level::Severe),
+        Row::new("D03", HLS, ["in capitals", "left out", "another key id"])
+            .ahead(|asked, level| asked.mood.wrong_kid = level == Level::Severe)
+            .behind(|asked, told, level| {
+                if asked.is_media_playlist() {
+                    let kid = CANARY_KID.replace('-', "");
+                    match level {
+                        Level::Benign => told.swap(
+                            &format!("KEYID=0x{kid}"),
+                            &format!("KEYID=0X{}", kid.to_uppercase()),
+                        ),
+                        Level::Borderline => told.swap(&format!(",KEYID=0x{kid}"), ""),
+                        Level::Severe => {}
+                    }
+                }
+            }),
         Row::new(
             "D04",
             CBCS,
@@ -121,7 +139,7 @@ pub fn rows() -> Vec<Row> {
             "D05",
             HLS,
             [
-                "as it is",
+                "flags that mean nothing",
                 "a system that is not known",
                 "another key id in the common box",
             ],
@@ -132,7 +150,7 @@ pub fn rows() -> Vec<Row> {
                 // Version and flags, system id, count: then the key id.
                 let at = told.after(b"pssh");
                 match level {
-                    Level::Benign => {}
+                    Level::Benign => told.body[at + 3] = 1,
                     Level::Borderline => told.body[at + 4..at + 20].fill(0x42),
                     Level::Severe => told.body[at + 24] ^= 1,
                 }
@@ -140,15 +158,35 @@ pub fn rows() -> Vec<Row> {
         }),
         Row::new(
             "D06",
-            CBCS,
-            ["as it is", "as it is", "a version that does not exist"],
+            "cbcs/manifest.mpd",
+            [
+                "no mspr:pro in the MPD",
+                "no PlayReady pssh in the MPD",
+                "a version that does not exist",
+            ],
         )
         .always()
         .behind(|asked, told, level| {
-            if asked.file() == "init.mp4" && level == Level::Severe {
-                let (version, text) = (utf16("version=\"4.3"), utf16("version=\"9.3"));
-                let at = told.after(&version);
-                told.body[at - version.len()..at].copy_from_slice(&text);
+            let without = |text: String, from: &str, to: &str| {
+                let begin = text.find("9a04f079").unwrap();
+                let from = begin + text[begin..].find(from).unwrap();
+                let end = from + text[from..].find(to).unwrap() + to.len();
+                // Of both sets, video's is enough.
+                format!("{}{}", &text[..from], &text[end..])
+            };
+            match level {
+                Level::Benign if asked.is_manifest() => {
+                    told.edit(|t| without(t, "<mspr:pro>", "</mspr:pro>"));
+                }
+                Level::Borderline if asked.is_manifest() => {
+                    told.edit(|t| without(t, "<cenc:pssh>", "</cenc:pssh>"));
+                }
+                Level::Severe if asked.file() == "init.mp4" => {
+                    let (version, text) = (utf16("version=\"4.3"), utf16("version=\"9.3"));
+                    let at = told.after(&version);
+                    told.body[at - version.len()..at].copy_from_slice(&text);
+                }
+                _ => {}
             }
         }),
         Row::new("D07", CBCS, ["1:9", "5:5", "no pattern"])
@@ -184,7 +222,7 @@ pub fn rows() -> Vec<Row> {
             "D09",
             HLS,
             [
-                "as it is",
+                "KEYFORMATVERSIONS left out",
                 "the key's URI has a new token",
                 "older segments lose their key",
             ],
@@ -195,7 +233,7 @@ pub fn rows() -> Vec<Row> {
         .behind(|asked, told, level| {
             if asked.file() == "low.m3u8" {
                 match level {
-                    Level::Benign => {}
+                    Level::Benign => told.swap(",KEYFORMATVERSIONS=\"1\"", ""),
                     Level::Borderline => told.swap("URI=\"urn:uuid:a7e61c37", "URI=\"urn:uuid:b7e61c37"),
                     Level::Severe => told.edit(|text| {
                         let key = text
@@ -212,17 +250,22 @@ pub fn rows() -> Vec<Row> {
         Row::new(
             "D10",
             HLS,
-            ["as it is", "as it is", "an entry of senc is missing"],
+            [
+                "another first vector",
+                "flags of saiz that mean nothing",
+                "an entry of senc is missing",
+            ],
         )
         .behind(|asked, told, level| {
-            if asked.path.contains("low/")
-                && asked.number().is_some()
-                && told.status == 200
-                && level == Level::Severe
-            {
-                // Version and flags, then the count.
-                let at = told.after(b"senc") + 4;
-                told.body[at + 3] -= 1;
+            if asked.path.contains("low/") && asked.number().is_some() && told.status == 200 {
+                // Version and flags, then the count, then the vector of the first sample.
+                let senc = told.after(b"senc") + 4;
+                let saiz = told.after(b"saiz");
+                match level {
+                    Level::Benign => told.body[senc + 4] ^= 0x55,
+                    Level::Borderline => told.body[saiz + 1] = 0x80,
+                    Level::Severe => told.body[senc + 3] -= 1,
+                }
             }
         }),
         Row::new(

@@ -124,7 +124,7 @@ pub fn rows() -> Vec<Row> {
             "L06",
             "ts/master.m3u8",
             [
-                "as it counts",
+                "counts what has left the window",
                 "the tag of the first segment gone, and not yet counted",
                 "five too many",
             ],
@@ -158,8 +158,26 @@ pub fn rows() -> Vec<Row> {
                 }
             },
         ),
-        Row::new("L07", DASH, ["goes on", "goes on", "turns static"]).ahead(|asked, level| {
-            asked.mood.ended = level == Level::Severe;
+        Row::new(
+            "L07",
+            DASH,
+            [
+                "another update period",
+                "a period that will end in ten hours",
+                "turns static",
+            ],
+        )
+        .ahead(|asked, level| asked.mood.ended = level == Level::Severe)
+        .behind(|asked, told, level| {
+            if asked.is_manifest() {
+                match level {
+                    Level::Benign => {
+                        told.swap("minimumUpdatePeriod=\"PT2S\"", "minimumUpdatePeriod=\"PT4S\"");
+                    }
+                    Level::Borderline => told.swap("<Period id=\"1\"", "<Period duration=\"PT10H\" id=\"1\""),
+                    Level::Severe => {}
+                }
+            }
         }),
         Row::new(
             "L08",

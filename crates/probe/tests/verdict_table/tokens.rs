@@ -141,7 +141,7 @@ pub fn rows() -> Vec<Row> {
             HLS,
             [
                 "every edge knows the key",
-                "every edge knows the key",
+                "the clock of the edges of segments is 200 s ahead",
                 "the edges of segments have another key",
             ],
         )
@@ -173,7 +173,7 @@ pub fn rows() -> Vec<Row> {
             HLS,
             [
                 "all of it is heeded",
-                "all of it is heeded",
+                "all of it is heeded, with 401",
                 "the time of expiry is not heeded",
             ],
         )
@@ -181,13 +181,16 @@ pub fn rows() -> Vec<Row> {
         .always()
         .behind(|asked, told, level| {
             edge(asked, told, |field| field != "exp" || level != Level::Severe);
+            if level == Level::Borderline && told.status == 403 {
+                told.status = 401;
+            }
         }),
         Row::new(
             "C13",
             HLS,
             [
                 "all of it is heeded",
-                "all of it is heeded",
+                "all of it is heeded, with 401",
                 "the signature is not heeded",
             ],
         )
@@ -195,13 +198,16 @@ pub fn rows() -> Vec<Row> {
         .always()
         .behind(|asked, told, level| {
             edge(asked, told, |field| field != "hmac" || level != Level::Severe);
+            if level == Level::Borderline && told.status == 403 {
+                told.status = 401;
+            }
         }),
         Row::new(
             "C13",
             HLS,
             [
                 "all of it is heeded",
-                "all of it is heeded",
+                "all of it is heeded, with 401",
                 "the time from which it is valid is not heeded",
             ],
         )
@@ -209,13 +215,16 @@ pub fn rows() -> Vec<Row> {
         .always()
         .behind(|asked, told, level| {
             edge(asked, told, |field| field != "st" || level != Level::Severe);
+            if level == Level::Borderline && told.status == 403 {
+                told.status = 401;
+            }
         }),
         Row::new(
             "C13",
             HLS,
             [
                 "all of it is heeded",
-                "all of it is heeded",
+                "all of it is heeded, with 401",
                 "the path is not heeded",
             ],
         )
@@ -223,13 +232,16 @@ pub fn rows() -> Vec<Row> {
         .always()
         .behind(|asked, told, level| {
             edge(asked, told, |field| field != "acl" || level != Level::Severe);
+            if level == Level::Borderline && told.status == 403 {
+                told.status = 401;
+            }
         }),
         Row::new(
             "C13",
             HLS,
             [
                 "all of it is heeded",
-                "all of it is heeded",
+                "all of it is heeded, with 401",
                 "the address is not heeded",
             ],
         )
@@ -237,6 +249,9 @@ pub fn rows() -> Vec<Row> {
         .always()
         .behind(|asked, told, level| {
             edge(asked, told, |field| field != "ip" || level != Level::Severe);
+            if level == Level::Borderline && told.status == 403 {
+                told.status = 401;
+            }
         }),
         Row::new(
             "C13",

@@ -1,7 +1,7 @@
 //! HLS: CMAF and TS, AES-128, subtitles, I-frames, and low latency.
 
 use super::{
-    Answer, CANARY_KEY, CANARY_KID, Scene, WINDOW,
+    Answer, CANARY_KEY, CANARY_KID, Scene, Timing, WINDOW,
     media::{self, LOOP, Track},
 };
 use aes::{
@@ -156,6 +156,16 @@ pub(super) fn part(scene: &Scene<'_>, track: &Track, number: u64, part: usize) -
 }
 
 fn low_latency(scene: &Scene<'_>, tracks: &[Track], track: &Track) -> Option<Answer> {
+    // Parts and segments come late together: a server that holds a request for one lists it when it answers.
+    let late = match scene.timing {
+        Timing::Exact => 0.0,
+        Timing::Jittery => 0.3,
+    };
+    let scene = &Scene {
+        timing: Timing::Exact,
+        seconds: scene.seconds - late,
+        ..*scene
+    };
     let query = |name: &str| {
         let mut pairs = scene.ask.query.split('&').filter_map(|p| p.split_once('='));
         pairs.find(|(n, _)| *n == name).map(|(_, v)| v)
@@ -174,7 +184,7 @@ fn low_latency(scene: &Scene<'_>, tracks: &[Track], track: &Track) -> Option<Ans
                 Some(Err(_)) => return Some(Answer::status(400)),
             };
             if part > scene.seconds {
-                return Some(Answer::held(scene.instant(part)));
+                return Some(Answer::held(scene.instant(part + late)));
             }
         }
         // Section 6.2.5.2: a part without a segment, and too far in the future.
