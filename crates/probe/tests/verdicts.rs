@@ -2,10 +2,11 @@
 //! reason and no other; the same probe must pass before and after.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use drmwatch_api::{DrmProbe, EgressPolicy, MonitoredTenant};
 use drmwatch_plan::{Outcome, Secrets, compile};
 use drmwatch_probe::{Engine, Prepared, ProbeState, clock, net::Resolver};
-use drmwatch_testkit::{Fault, Ports, World};
+use drmwatch_testkit::{Fault, Ports, World, widevine};
 
 struct Bench {
     world: World,
@@ -13,7 +14,16 @@ struct Bench {
     secrets: Secrets,
 }
 
-const CREDENTIALS: [&str; 5] = ["ca", "client-cert", "client-key", "api-key", "other-ca"];
+const CREDENTIALS: [&str; 8] = [
+    "ca",
+    "client-cert",
+    "client-key",
+    "api-key",
+    "other-ca",
+    "challenge",
+    "old-challenge",
+    "no-challenge",
+];
 
 impl Bench {
     async fn start() -> Bench {
@@ -29,6 +39,14 @@ impl Bench {
         secrets.insert("client-cert", world.certificates.client_pem.clone());
         secrets.insert("client-key", world.certificates.client_key_pem.clone());
         secrets.insert("api-key", "demo-api-key");
+        let challenge = widevine::recorded_challenge();
+        let mut old = challenge.clone();
+        let serial = b"\x17\x05\xb9\x17\xcc\x12\x04\x86\x8b\x06\x33\x3a\x2f\x77\x2a\x8c";
+        let at = old.windows(16).position(|w| w == serial).unwrap();
+        old[at] ^= 1;
+        secrets.insert("challenge", STANDARD.encode(&challenge));
+        secrets.insert("old-challenge", STANDARD.encode(&old));
+        secrets.insert("no-challenge", "bm90IGEgY2hhbGxlbmdl");
         Bench {
             world,
             engine: Engine::new(Resolver::system().unwrap(), clock::system),
@@ -215,6 +233,71 @@ async fn licences_and_their_faults() {
     }
     let outcome = bench.check(CHAIN, "Pass").await;
     assert!(outcome.steps[2].facts.license_latency_seconds.unwrap() > 0.0);
+}
+
+fn widevine_step(options: &str) -> String {
+    format!(
+        "timeoutSeconds: 9\nsteps:\n- name: license\n  license: {{system: Widevine, url: HTTP/license/widevine{options}}}"
+    )
+}
+
+const RECORDED: &str =
+    ", kids: [a7e61c37-3e21-9033-c210-91fa607bf3b8], widevine: {recordedChallengeCredential: challenge}";
+
+#[tokio::test]
+async fn widevine_without_a_device() {
+    let bench = Bench::start().await;
+    // Without a recording: the certificate, and a request that must be refused.
+    for (fault, verdict) in [
+        (Fault::DrmCertificateBroken, "Fail(DrmCertificateInvalid)"),
+        (Fault::LicenseOpen, "Fail(EntitlementLeak)"),
+        (Fault::LicenseDown, "Fail(LicenseServerError)"),
+        (Fault::LicenseHtml, "Fail(NotALicense)"),
+    ] {
+        bench.under(fault, &widevine_step(""), verdict).await;
+    }
+    let level = |outcome: &Outcome| outcome.steps[0].facts.license_level;
+    assert_eq!(level(&bench.check(&widevine_step(""), "Pass").await), Some(2));
+    // With one.
+    let recorded = widevine_step(RECORDED);
+    for (fault, verdict) in [
+        (Fault::LicenseDenied, "Fail(LicenseDenied)"),
+        (Fault::DeviceRevoked, "Fail(LicenseDenied)"),
+        (Fault::LicenseWrongKid, "Fail(KeyMissing)"),
+        (Fault::LicenseStale, "Fail(LicenseInvalid)"),
+        (Fault::DrmCertificateBroken, "Fail(DrmCertificateInvalid)"),
+        (Fault::LicenseOpen, "Fail(EntitlementLeak)"),
+    ] {
+        bench.under(fault, &recorded, verdict).await;
+    }
+    let outcome = bench.check(&recorded, "Pass").await;
+    assert_eq!(level(&outcome), Some(3));
+    assert!(outcome.steps[0].facts.license_latency_seconds.unwrap() > 0.0);
+    // What is ours to mend is never the server's failure.
+    let with = |credential: &str| {
+        widevine_step(&RECORDED.replace("Credential: challenge", &format!("Credential: {credential}")))
+    };
+    bench
+        .check(&with("old-challenge"), "Inconclusive(RecordingStale)")
+        .await;
+    bench
+        .check(&with("no-challenge"), "Inconclusive(ConfigurationInvalid)")
+        .await;
+    bench
+        .check(&with("api-key"), "Inconclusive(ConfigurationInvalid)")
+        .await;
+    let provider = ", widevine: {provider: other.example}";
+    bench
+        .check(&widevine_step(provider), "Fail(DrmCertificateInvalid)")
+        .await;
+    // A refusal that must happen.
+    let denied = format!("{recorded}\n  expectDenied: {{}}");
+    bench.check(&denied, "Fail(EntitlementLeak)").await;
+    for fault in [Fault::LicenseDenied, Fault::DeviceRevoked] {
+        bench.world.faults.set(fault, true);
+        bench.check(&denied, "Pass").await;
+        bench.world.faults.set(fault, false);
+    }
 }
 
 #[tokio::test]

@@ -59,6 +59,12 @@ faults! {
     LicenseWrongKid = "license-wrong-kid",
     /// The licence has another key under the right key id.
     LicenseWrongKey = "license-wrong-key",
+    /// The licence answers another request: a cached one.
+    LicenseStale = "license-stale",
+    /// The DRM system's certificate of the server has a bit that is wrong.
+    DrmCertificateBroken = "drm-certificate-broken",
+    /// The licence server says that the device is revoked.
+    DeviceRevoked = "device-revoked",
 }
 
 /// Which faults are on.

@@ -8,6 +8,7 @@ mod raw;
 mod services;
 pub mod stage;
 mod tls;
+pub mod widevine;
 
 pub use faults::{Fault, Faults};
 pub use stage::{CANARY_KEY, CANARY_KID};

@@ -3,6 +3,7 @@
 use crate::{
     CANARY_KEY, CANARY_KID, Fault, Faults,
     stage::{self, Mood, Stage, Timing},
+    widevine,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
@@ -95,6 +96,10 @@ impl Site {
             }
             ("GET" | "POST", ["token"]) => self.token(request),
             ("POST", ["license", "clearkey"]) => self.license(request),
+            ("POST", ["license", "widevine"]) => {
+                let (status, kind, body) = widevine::answer(&self.faults, request.body);
+                answer(status, kind, body)
+            }
             (_, ["redirect", "circle"]) => self.redirect("/redirect/circle"),
             (_, ["redirect", "once"]) => self.redirect("/healthz"),
             (_, ["redirect", "metadata"]) => self.redirect("http://169.254.169.254/latest/meta-data/"),
