@@ -71,13 +71,20 @@ async fn stop(engine: &Engine, stage: &Stage) -> Vec<String> {
         }
     }
     stage.encoders("-STOP");
-    // Beyond three segments and one.
-    tokio::time::sleep(Duration::from_secs(14)).await;
+    let until = Instant::now() + Duration::from_secs(60);
     for (name, prepared, state) in &mut probes {
-        let found = failed(&engine.run(prepared, state).await);
         let expected = if name.contains("HLS") { "L01" } else { "L19" };
-        if found.keys().ne([expected]) {
-            wrong.push(format!("{name} stopped: {expected} expected: {found:?}"));
+        // Nothing but the live edge, and nothing before that has stood for long enough.
+        loop {
+            let found = failed(&engine.run(prepared, state).await);
+            if found.keys().eq([expected]) {
+                break;
+            }
+            if !found.is_empty() || Instant::now() > until {
+                wrong.push(format!("{name} stopped: {expected} expected: {found:?}"));
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
     stage.encoders("-CONT");

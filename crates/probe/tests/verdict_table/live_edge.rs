@@ -25,6 +25,25 @@ const FROZEN: [&str; 3] = [
     "stands still for a minute",
 ];
 
+/// One of two addresses serves an older edge.
+fn spread(stream: &'static str) -> Row {
+    Row::new(
+        "L10",
+        stream,
+        [
+            "IPv6 one segment behind",
+            "IPv6 two segments behind",
+            "IPv6 ten segments behind",
+        ],
+    )
+    .hourly()
+    .ahead(|asked, level| {
+        if asked.address.is_some_and(|a| a.is_ipv6()) {
+            asked.back(level.of([2.0, 4.0, 20.0]));
+        }
+    })
+}
+
 pub fn rows() -> Vec<Row> {
     vec![
         // Without memory a look of 3 s more must convict: a stream that stands still for a minute.
@@ -210,36 +229,8 @@ pub fn rows() -> Vec<Row> {
                     told.edit(|t| edit::shift_dates(t, -since * level.of([0.002, 0.01, 0.1])));
                 }
             }),
-        Row::new(
-            "L10",
-            HLS,
-            [
-                "IPv6 one segment behind",
-                "IPv6 two segments behind",
-                "IPv6 ten segments behind",
-            ],
-        )
-        .hourly()
-        .ahead(|asked, level| {
-            if asked.address.is_some_and(|a| a.is_ipv6()) {
-                asked.back(level.of([2.0, 4.0, 20.0]));
-            }
-        }),
-        Row::new(
-            "L10",
-            DASH,
-            [
-                "IPv6 one segment behind",
-                "IPv6 two segments behind",
-                "IPv6 ten segments behind",
-            ],
-        )
-        .hourly()
-        .ahead(|asked, level| {
-            if asked.address.is_some_and(|a| a.is_ipv6()) {
-                asked.back(level.of([2.0, 4.0, 20.0]));
-            }
-        }),
+        spread(HLS),
+        spread(DASH),
         Row::new(
             "L11",
             HLS,
