@@ -93,7 +93,10 @@ async fn clock(
         else {
             continue;
         };
-        let mut ask = Ask::whole(SMALL);
+        let mut ask = Ask {
+            foreign: true,
+            ..Ask::whole(SMALL)
+        };
         if head {
             ask.method = Some(Method::HEAD);
         }
@@ -297,7 +300,11 @@ async fn steering(fetcher: &Fetcher<'_>, gathered: &mut Gathered, base: &Url) ->
     let Some(url) = server.and_then(|s| base.join(&s).ok()) else {
         return Ok(());
     };
-    let got = said(fetcher.get(&url, &Ask::whole(SMALL)).await)?;
+    let ask = Ask {
+        foreign: true,
+        ..Ask::whole(SMALL)
+    };
+    let got = said(fetcher.get(&url, &ask).await)?;
     let found = got
         .map_err(|e| format!("the steering manifest: {e}"))
         .and_then(|fetched| {

@@ -64,6 +64,9 @@ pub(super) struct Ask {
     /// Ask only whether it has changed.
     pub remember: bool,
     pub address: Option<IpAddr>,
+    /// A clock or a steering server: on another host than the manifest's it gets neither the step's headers nor
+    /// its token.
+    pub foreign: bool,
     pub headers: Vec<(String, String)>,
     pub method: Option<hyper::Method>,
 }
@@ -143,9 +146,14 @@ impl Fetcher<'_> {
         sleep(wait.min(self.left())).await;
     }
 
+    fn is_stranger(&self, url: &Url, ask: &Ask) -> bool {
+        ask.foreign && url.origin() != self.entry.origin()
+    }
+
     /// Fetches, whatever the status.
     pub async fn get(&self, url: &Url, ask: &Ask) -> Result<Fetched, Failure> {
         let proof = match &self.signer {
+            Some(_) if self.is_stranger(url, ask) => Proof::default(),
             Some(signer) => signer.prove(url, *url == self.entry, (self.clock)())?,
             None => Proof::default(),
         };
@@ -154,7 +162,11 @@ impl Fetcher<'_> {
 
     /// Fetches with this token.
     pub async fn with(&self, url: &Url, ask: &Ask, proof: &Proof) -> Result<Fetched, Failure> {
-        let mut request = Request::get(proof.url(url).as_str(), self.headers.clone(), ask.most);
+        let headers = match self.is_stranger(url, ask) {
+            true => Vec::new(),
+            false => self.headers.clone(),
+        };
+        let mut request = Request::get(proof.url(url).as_str(), headers, ask.most);
         request.headers.extend(proof.all_headers());
         request.truncate = ask.truncate;
         request.address = ask.address;

@@ -44,6 +44,7 @@ pub fn now() -> Timestamp {
 /// A request on its way to the stage.
 #[derive(Debug, Clone)]
 pub struct Asked {
+    pub host: String,
     /// From the kind of stream on.
     pub path: String,
     pub query: String,
@@ -256,6 +257,7 @@ impl Theatre {
             let nth = runs.asked.entry(path.clone()).or_default();
             *nth += 1;
             Asked {
+                host: url.host_str().unwrap_or_default().to_owned(),
                 // Percent-encoding is the client's; the stage knows names.
                 path: path.replace("%20", " ").replace("%7B", "{"),
                 query: url.query().unwrap_or_default().to_owned(),
