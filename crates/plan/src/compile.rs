@@ -6,8 +6,8 @@
 
 use crate::{Expression, Plan, ProbeId, Reference, Template};
 use drmwatch_api::{
-    Credential, DrmProbe, DrmSystem, EgressPolicy, Execution, Header, Method, MonitoredTenant, RunnerPool,
-    Step, StreamToken, Tls, TokenFlaw,
+    CHECK_ID, Credential, DrmProbe, DrmSystem, EgressPolicy, Execution, Header, Method, MonitoredTenant,
+    RunnerPool, Step, StreamChecks, StreamToken, Tls, TokenFlaw,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -368,6 +368,9 @@ fn check_kind(at: &str, step: &Step, earlier: &[Step], problems: &mut Problems) 
             "expectDenied must be used with http or license steps only",
         );
     }
+    if let Some(stream) = &step.stream {
+        check_ids(&format!("{at}.stream.checks"), &stream.checks, problems);
+    }
     if let Some(token) = step.stream.as_ref().and_then(|s| s.token.as_ref()) {
         check_token(&format!("{at}.stream.token"), token, problems);
     }
@@ -412,6 +415,23 @@ fn check_kind(at: &str, step: &Step, earlier: &[Step], problems: &mut Problems) 
                 "kidsFrom must name an earlier stream step",
             );
         }
+    }
+}
+
+fn check_ids(at: &str, checks: &StreamChecks, problems: &mut Problems) {
+    let Ok(known) = regex::Regex::new(CHECK_ID) else {
+        return;
+    };
+    let disabled = checks.disabled.iter().enumerate();
+    let disabled = disabled.map(|(n, id)| (format!("{at}.disabled[{n}]"), id));
+    let thresholds = checks.thresholds.iter().enumerate();
+    let thresholds = thresholds.map(|(n, t)| (format!("{at}.thresholds[{n}].check"), &t.check));
+    for (field, id) in disabled.chain(thresholds) {
+        problems.demand(
+            known.is_match(id),
+            field,
+            "a check id should match one of M01 to X06 (docs/checks.md)",
+        );
     }
 }
 

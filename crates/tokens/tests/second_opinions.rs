@@ -68,6 +68,20 @@ fn cloud_front_agrees_with_botocore() {
             case["case"]
         );
     }
+    // The cookies carry the same three values (CloudFront Developer Guide, "Set signed cookies").
+    let case = &vectors()["cloudfront"][1];
+    let grant = grant("https://d111111abcdef8.cloudfront.net/live/a/master.m3u8", case);
+    let made = |cookies| {
+        let resource = case["resource"].as_str().map(Into::into);
+        let scheme = CloudFront::new("K2JCJMDEHXQW5F".into(), key, resource, cookies).unwrap();
+        Scheme::CloudFront(Box::new(scheme)).sign(&grant).unwrap()
+    };
+    let named: Vec<_> = made(false)
+        .query
+        .into_iter()
+        .map(|(n, v)| (format!("CloudFront-{n}"), v))
+        .collect();
+    assert_eq!(made(true).cookies, named);
     assert!(CloudFront::new("K".into(), "no key", None, true).is_err());
 }
 
