@@ -6,5 +6,10 @@
 pub mod aes128;
 pub mod canary;
 pub mod clearkey;
+pub mod cpix;
+pub mod fairplay;
+pub mod init_data;
+pub mod playready;
 pub mod protobuf;
 pub mod widevine;
+pub mod wrapper;

@@ -96,7 +96,12 @@ impl PlayReadyHeader {
             .map(|b| u16::from_le_bytes([b[0], b[1]]))
             .collect();
         let text = String::from_utf16(&units).map_err(|e| broken(e.to_string()))?;
-        let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
+        PlayReadyHeader::parse_text(text.trim_start_matches('\u{feff}').trim_end_matches('\0'))
+    }
+
+    /// Parses the header as text, as challenges hold it.
+    pub fn parse_text(text: &str) -> Result<PlayReadyHeader, SignalError> {
+        let broken = |e: String| SignalError::Header(e);
         let tree = xml::parse(text).map_err(|e| broken(e.to_string()))?;
         let root = tree.root();
         if root.name() != "WRMHEADER" {

@@ -4,10 +4,13 @@
 //! here derives the session's keys that would open them.
 
 mod certificate;
+pub mod cloud;
+mod device;
 mod license;
 mod request;
 
 pub use certificate::{CertificateError, GOOGLE_ROOT, ServiceCertificate};
+pub use device::{Ask, Device, DeviceError, ProofError, Signed, signature_key};
 pub use license::{Hdcp, Key, KeyKind, License, Policy, SecurityLevel};
 pub use request::{Challenge, MALFORMED, SERVICE_CERTIFICATE_REQUEST};
 
