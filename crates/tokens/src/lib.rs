@@ -1,4 +1,5 @@
-//! Delivery tokens. A [`Scheme`] signs a [`Grant`] for a URL; [`Flaw`] breaks a grant or a signed URL in one
+//! Tokens and request signatures: those of key servers and licence servers ([`JwtSigner`], [`SigV4`],
+//! [`DigestChallenge`]), and delivery tokens. A [`Scheme`] signs a [`Grant`] for a URL; [`Flaw`] breaks a grant or a signed URL in one
 //! of the ways that a server must notice.
 //!
 //! Every scheme is tested against vectors of an implementation that is not ours (`tests/vectors/make.py`), and
@@ -8,16 +9,22 @@ mod akamai;
 mod azure;
 mod cat;
 mod cloud_front;
+mod digest;
 mod flaw;
+mod jwt;
 mod nginx;
+mod sigv4;
 mod wowza;
 
 pub use akamai::AkamaiEdgeAuth;
 pub use azure::AzureSas;
 pub use cat::{Carrier, CommonAccessToken, DEFAULT_NAME as COMMON_ACCESS_TOKEN};
 pub use cloud_front::CloudFront;
+pub use digest::{DigestChallenge, DigestRequest};
 pub use flaw::Flaw;
+pub use jwt::{JwtAlgorithm, JwtFacts, JwtProblem, JwtSigner, tampered};
 pub use nginx::NginxSecureLink;
+pub use sigv4::SigV4;
 pub use wowza::{WowzaHash, WowzaSecureToken};
 
 use jiff::Timestamp;

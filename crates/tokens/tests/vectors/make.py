@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes vectors.json with implementations that are not ours: akamai-edgeauth 0.3.2 (Akamai), botocore (AWS)
-and azure-storage-blob (Microsoft), all from PyPI. The result is committed; run this only to change it:
+azure-storage-blob (Microsoft) and PyJWT, all from PyPI. The result is committed; run this only to change it:
 
-    pip install akamai-edgeauth botocore rsa azure-storage-blob
+    pip install akamai-edgeauth botocore rsa azure-storage-blob pyjwt cryptography
     openssl genrsa -traditional 2048 > cloudfront.pem   # a key for tests, used for nothing else
     python3 make.py
 """
@@ -51,6 +51,31 @@ for case, start, ip in [("plain", None, None), ("start", START, None), ("ip", ST
         start=start and when(start), expiry=when(END), ip=ip)
     vectors["azure"].append({"case": case, "key": account_key, "start": start, "ip": ip,
         "query": dict(urllib.parse.parse_qsl(sas))})
+
+import botocore.auth, botocore.awsrequest, botocore.credentials
+from unittest import mock
+vectors["sigv4"] = []
+for case, method, url, body, session in [
+    ("post", "POST", "https://k3y.execute-api.eu-west-1.amazonaws.com/prod/copyProtection", "<cpix/>", None),
+    ("query", "GET", "https://k3y.execute-api.eu-west-1.amazonaws.com/prod/heart%20beat?b=2&a=1%2F1&a=0", "", None),
+    ("session", "POST", "https://keys.example:8443/", "x", "c2Vzc2lvbg=="),
+]:
+    credentials = botocore.credentials.Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", session)
+    request = botocore.awsrequest.AWSRequest(method, url, data=body)
+    at = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
+    with mock.patch("botocore.auth.get_current_datetime", return_value=at.replace(tzinfo=None)):
+        botocore.auth.SigV4Auth(credentials, "execute-api", "eu-west-1").add_auth(request)
+    vectors["sigv4"].append({"case": case, "method": method, "url": url, "body": body, "session": session,
+        "authorization": request.headers["Authorization"], "date": request.headers["X-Amz-Date"]})
+
+import jwt
+with open(os.path.join(here, "cloudfront.pem")) as f:
+    rsa_key = f.read()
+claims = {"exp": END, "nbf": START, "com_key_id": "x"}
+vectors["jwt"] = [
+    {"algorithm": "HS256", "key": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0", "token": jwt.encode(claims, b"secret-secret-secret-secret", "HS256", headers={"kid": "k"})},
+    {"algorithm": "RS256", "key": rsa_key, "token": jwt.encode(claims, rsa_key, "RS256", headers={"kid": "k"})},
+]
 
 vectors["times"] = {"start": START, "end": END}
 with open(os.path.join(here, "vectors.json"), "w") as f:
