@@ -111,6 +111,7 @@ mod tests {
                     hops
                 ],
                 facts: Default::default(),
+                exchanges: Vec::new(),
             };
             let outcome = Outcome {
                 verdict: Verdict::Fail(Reason::Timeout),
@@ -118,6 +119,8 @@ mod tests {
                 message: "m".repeat(hops * 2),
                 started_at: jiff::Timestamp::UNIX_EPOCH,
                 duration_seconds: 1.0,
+                trace_id: String::new(),
+                budget_left: None,
                 steps: vec![step; 10],
             };
             let text = message(outcome);

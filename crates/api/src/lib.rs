@@ -7,21 +7,25 @@
 
 mod common;
 mod crd;
+mod hook;
+mod key_server;
+mod license;
 mod pool;
 mod probe;
 mod step;
 mod tenant;
 mod token;
-mod widevine;
 
 pub use common::*;
 pub use crd::*;
+pub use hook::*;
+pub use key_server::*;
+pub use license::*;
 pub use pool::*;
 pub use probe::*;
 pub use step::*;
 pub use tenant::*;
 pub use token::*;
-pub use widevine::*;
 
 /// The API group of every resource here.
 pub const GROUP: &str = "drmwatch.io";

@@ -1,14 +1,14 @@
 //! The steps of a probe. A step is a struct of optional kinds, not a tagged enum: structural schemas
 //! can't hold variants that differ under one property, and a CEL rule says "exactly one" as well.
 
-use crate::Header;
+use crate::{Header, KeyServerStep, LicenseStep, PluginStep};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The texts of a step that may hold `${…}`, as CEL over a step `@`: a guard, and a frame around the
 /// condition `$` on one `text`.
-const TEXTS: [(&str, &str); 7] = [
+const TEXTS: [(&str, &str); 9] = [
     ("has(@.http)", "[@.http.url].all(text, $)"),
     ("has(@.http) && has(@.http.body)", "[@.http.body].all(text, $)"),
     (
@@ -24,6 +24,11 @@ const TEXTS: [(&str, &str); 7] = [
     (
         "has(@.license) && has(@.license.headers)",
         "@.license.headers.all(h, [h.value].all(text, $))",
+    ),
+    ("has(@.keyServer)", "[@.keyServer.url].all(text, $)"),
+    (
+        "has(@.keyServer) && has(@.keyServer.headers)",
+        "@.keyServer.headers.all(h, [h.value].all(text, $))",
     ),
 ];
 
@@ -64,8 +69,8 @@ pub(crate) fn add_reference_rules(schema: &mut schemars::Schema) {
 
 /// One check: a name and exactly one kind.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, KubeSchema)]
-#[x_kube(validation = Rule::new("[has(self.http), has(self.stream), has(self.license)].filter(x, x).size() == 1").message("a step must have exactly one of http, stream, license"))]
-#[x_kube(validation = Rule::new("!has(self.expectDenied) || !has(self.stream)").message("expectDenied must be used with http or license steps only"))]
+#[x_kube(validation = Rule::new("[has(self.http), has(self.stream), has(self.license), has(self.keyServer), has(self.plugin)].filter(x, x).size() == 1").message("a step must have exactly one of http, stream, license, keyServer, plugin"))]
+#[x_kube(validation = Rule::new("!has(self.expectDenied) || has(self.http) || has(self.license)").message("expectDenied must be used with http or license steps only"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Step {
     /// Name, unique within the probe; a metric label. `credentials` is reserved.
@@ -81,6 +86,17 @@ pub struct Step {
     /// A licence request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<LicenseStep>,
+    /// A key server's keys for canary content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_server: Option<KeyServerStep>,
+    /// A check that a plug-in makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginStep>,
+    /// Whether the step runs also after a step that did not pass, and after the run's time is up: sessions and devices
+    /// are given back, so that a probe never eats a slot. It is left out where an output that it refers to is not
+    /// there: then there is nothing to give back. Defaults to false.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub finally: bool,
     /// Conditions over what the step found, each of which must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -96,7 +112,8 @@ pub struct Step {
 pub struct Expectation {
     /// CEL expression that gives a bool. `http` steps have `status`, `headers` (lower-case names),
     /// `body`, `json`, `durationSeconds`; `stream` steps `live`, `liveEdgeAgeSeconds`, `variants`,
-    /// `kids`; `license` steps `status`, `keys`, `durationSeconds`.
+    /// `kids`; `license` steps `status`, `keys`, `durationSeconds`, `level`, `policy` (docs/licences.md); `keyServer`
+    /// steps `status`, `keys`, `durationSeconds`; `plugin` steps `outputs`, `facts`, `durationSeconds`.
     #[schemars(length(min = 1, max = 1024))]
     pub cel: String,
     /// What to say when it does not hold. Defaults to the expression.
@@ -106,7 +123,7 @@ pub struct Expectation {
 }
 
 /// How a refusal must look.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExpectDenied {
     /// Statuses that count as a refusal. Defaults to 401 and 403. Any other answer that is not a success
@@ -114,6 +131,16 @@ pub struct ExpectDenied {
     #[serde(default = "ExpectDenied::default_statuses")]
     #[schemars(length(min = 1, max = 16), inner(range(min = 300, max = 599)))]
     pub statuses: Vec<u16>,
+    /// Wrong requests, each of which must be refused, of a `license` step. The right request is made first and must be
+    /// granted: from a server that is down nothing would be learnt. Without variants the step itself is the wrong
+    /// request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 12))]
+    pub variants: Vec<crate::DeniedVariant>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl ExpectDenied {
@@ -414,8 +441,8 @@ pub struct ExpectedStream {
     /// Audio and video, and SD and HD, must have keys of their own. Defaults to false.
     #[serde(default)]
     pub key_per_quality: bool,
-    /// Name of an earlier stream step that shows the same asset in another format: its key ids must be the
-    /// same.
+    /// Name of an earlier stream step that shows the same asset in another format, or of a keyServer step that gave its
+    /// keys: the key ids must be the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
     pub same_kids_as: Option<String>,
@@ -425,49 +452,4 @@ impl ExpectedStream {
     fn is_default(&self) -> bool {
         *self == ExpectedStream::default()
     }
-}
-
-/// DRM system of a licence request.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
-pub enum DrmSystem {
-    /// W3C Clear Key (Encrypted Media Extensions, section 9.1).
-    ClearKey,
-    /// Widevine, as far as can be proved without a device.
-    Widevine,
-}
-
-/// A licence request: the answer must hold a key for every key id asked for.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, KubeSchema)]
-#[x_kube(validation = Rule::new("(self.system == 'Widevine' && !(has(self.widevine) && has(self.widevine.recordedChallengeCredential))) ? true : has(self.kidsFrom) != has(self.kids)").message("a license step must have exactly one of kidsFrom, kids"))]
-#[x_kube(validation = Rule::new("!has(self.widevine) || self.system == 'Widevine'").message("widevine must be used with system: Widevine"))]
-#[x_kube(validation = Rule::new("!has(self.openCanary) || !self.openCanary || has(self.kidsFrom)").message("openCanary must be used with kidsFrom, which names the stream to open"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LicenseStep {
-    /// DRM system.
-    pub system: DrmSystem,
-    /// URL of the licence server.
-    #[schemars(length(min = 1, max = 2048), regex(pattern = r"^(https?://|\$\{)"))]
-    pub url: String,
-    /// Headers to send.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
-    pub headers: Vec<Header>,
-    /// Name of an earlier stream step whose key ids are asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32))]
-    pub kids_from: Option<String>,
-    /// Key ids to ask for, as UUIDs or 32 hexadecimal digits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 16),
-        inner(length(min = 32, max = 36), regex(pattern = r"^[0-9a-fA-F-]{32,36}$"))
-    )]
-    pub kids: Option<Vec<String>>,
-    /// Whether the newest segment of the stream step must open with the key. For ClearKey canaries only,
-    /// whose keys are public by design. Defaults to false.
-    #[serde(default)]
-    pub open_canary: bool,
-    /// Of Widevine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub widevine: Option<crate::Widevine>,
 }

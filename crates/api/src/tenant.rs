@@ -58,9 +58,30 @@ pub struct MonitoredTenantSpec {
     /// What holds for every probe of this tenant that does not say otherwise.
     #[serde(default)]
     pub defaults: TenantDefaults,
+    /// How much probing the tenant's services may be asked for, in each region. Without it there is no limit but the
+    /// schedules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// While true no probe of this tenant runs; slots are not expected and nothing is alerted.
     #[serde(default)]
     pub suspend: bool,
+}
+
+/// How much probing a tenant's services may be asked for, in each region. A slot that would go beyond is
+/// `Inconclusive(BudgetExhausted)`, and counted. The resident probes of a tenant with a budget run in one runner, which
+/// keeps the account; runs of Jobs are accounted one by one.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.requestsPerMinute) || has(self.concurrentSessions)").message("a budget must have requestsPerMinute or concurrentSessions"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Budget {
+    /// Most requests in a minute, redirects included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub requests_per_minute: Option<i32>,
+    /// Most runs at a time of probes that open a session: those with a `finally` step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub concurrent_sessions: Option<i32>,
 }
 
 /// What holds for every probe of a tenant that does not say otherwise.

@@ -72,13 +72,9 @@ fn steps(service: &Service) -> Vec<Step> {
             ..step("stream")
         });
         let license = LicenseStep {
-            system: DrmSystem::ClearKey,
-            widevine: None,
-            url: s.url.clone(),
             headers: s.headers.clone(),
             kids_from: Some("stream".into()),
-            kids: None,
-            open_canary: false,
+            ..LicenseStep::new(DrmSystem::ClearKey, &s.url)
         };
         steps.push(Step {
             license: Some(license),
@@ -108,6 +104,9 @@ fn step(name: &str) -> Step {
         http: None,
         stream: None,
         license: None,
+        key_server: None,
+        plugin: None,
+        finally: false,
         expect: Vec::new(),
         expect_denied: None,
     }

@@ -12,6 +12,7 @@ mod defaults;
 mod expression;
 mod outcome;
 mod plan;
+mod presets;
 mod reason;
 mod schedule;
 mod secrets;
@@ -26,8 +27,9 @@ pub use outcome::{
     VerdictRecord,
 };
 pub use plan::{CREDENTIAL_PREFIX, PLAN_KEY, Plan, ProbeId};
+pub use presets::common_error_rules;
 pub use reason::{Domain, Reason};
 pub use schedule::{Slots, phase};
 pub use secrets::{Redactor, Secrets};
 pub use shard::{owner, shard_of};
-pub use template::{Reference, Template, TemplateError};
+pub use template::{Reference, Template, TemplateError, outputs_used};

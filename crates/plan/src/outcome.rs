@@ -65,6 +65,12 @@ pub struct Outcome {
     pub started_at: Timestamp,
     /// How long it took, in seconds.
     pub duration_seconds: f64,
+    /// Trace id of its requests (W3C Trace Context): servers' logs have it in `traceparent`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trace_id: String,
+    /// What is left of the tenant's request budget, from 0 to 1, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_left: Option<f64>,
     /// What each step that ran found, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepOutcome>,
@@ -80,6 +86,8 @@ impl Outcome {
             message,
             started_at: at,
             duration_seconds: 0.0,
+            trace_id: String::new(),
+            budget_left: None,
             steps,
         }
     }
@@ -136,7 +144,7 @@ impl VerdictRecord {
 pub struct StepOutcome {
     /// Name of the step.
     pub name: String,
-    /// `http`, `stream` or `license`.
+    /// `http`, `stream`, `license`, `keyServer` or `plugin`.
     pub kind: String,
     /// The result.
     #[serde(flatten)]
@@ -152,6 +160,9 @@ pub struct StepOutcome {
     /// What it found.
     #[serde(default)]
     pub facts: StepFacts,
+    /// Records of its requests to licence and key servers, where it did not pass: kept with evidence only.
+    #[serde(skip)]
+    pub exchanges: Vec<serde_json::Value>,
 }
 
 /// One request and its answer.
@@ -240,8 +251,8 @@ pub struct StepFacts {
     /// Seconds that the licence server took, from request to end of answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license_latency_seconds: Option<f64>,
-    /// How far up the ladder a licence step came: 1 service certificate, 2 refusal of what must be refused,
-    /// 3 licence for a recorded request.
+    /// How far up the ladder a licence step came: 0 transport, 1 the system's certificate, 2 refusal of what must be
+    /// refused, 3 licence for a recorded request, 4 for a fresh one, 5 keys of a key server.
     pub license_level: Option<u8>,
     /// When the DRM system's own certificate of the server expires.
     pub drm_certificate_not_after: Option<jiff::Timestamp>,

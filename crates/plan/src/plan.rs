@@ -1,6 +1,6 @@
 //! One probe made ready to run.
 
-use drmwatch_api::{EgressPolicy, Execution, SecretKeyRef, Step, Tls};
+use drmwatch_api::{Budget, EgressPolicy, Execution, SecretKeyRef, Step, Tls};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -60,6 +60,25 @@ pub struct Plan {
     /// Addresses that it may connect to.
     #[serde(default)]
     pub egress: EgressPolicy,
+    /// How much the tenant's services may be asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// What is done, in order.
     pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Whether a run opens something that must be given back.
+    pub fn opens_session(&self) -> bool {
+        self.steps.iter().any(|s| s.finally)
+    }
+
+    /// What its shard is chosen by: the probe, or its tenant where the tenant has a budget. One runner then runs all
+    /// of the tenant's probes, so that the account is exact without any talk between runners.
+    pub fn shard_key(&self) -> String {
+        match self.budget {
+            Some(_) => format!("{}/{}", self.id.namespace, self.id.tenant),
+            None => self.uid.clone(),
+        }
+    }
 }

@@ -15,6 +15,8 @@ pub enum Domain {
     Stream,
     /// The licence server or what it says.
     License,
+    /// The key server, where packagers get their keys.
+    KeyServer,
     /// Something was given that must be refused.
     Entitlement,
     /// What the user wrote does not fit what is there.
@@ -273,6 +275,56 @@ reasons! {
     DrmCertificateInvalid: License,
     /// The DRM system's certificate of the server has expired.
     DrmCertificateExpired: License,
+    /// The licence server can't read a request that is right.
+    ChallengeRefused: License,
+    /// The licence server does not know the key or the content.
+    KeyNotFound: License,
+    /// The licence server says that something behind it is away for now: 503 with Retry-After, or a vendor's code.
+    BackendUnavailable: License,
+    /// The licence server says that the token has expired, and by its own date it has not.
+    TokenExpired: License,
+    /// The licence server says that the token is not valid yet, and by its own date it is.
+    TokenNotYetValid: License,
+    /// The licence server says that the token is not genuine.
+    TokenInvalid: License,
+    /// The licence server says that the token was used before.
+    TokenReused: License,
+    /// The licence server refuses for the place from which is asked.
+    GeoDenied: License,
+    /// The licence server counts too many streams at a time.
+    ConcurrencyLimit: License,
+    /// The licence server counts too many devices.
+    DeviceLimit: License,
+    /// The licence server says that the test device is revoked.
+    DeviceRevoked: License,
+    /// The licence server says that the test device is not secure enough.
+    SecurityLevelTooLow: License,
+    /// The licence answers another request: it comes from a cache, or was mixed up.
+    LicenseStale: License,
+    /// The signature of the licence is wrong.
+    LicenseSignatureInvalid: License,
+    /// The licence allows or demands something else than was declared.
+    PolicyDrift: License,
+    /// The licence server's clock is wrong, it says so itself or its dates do.
+    LicenseClockSkewed: License,
+    /// A login page came in place of a licence.
+    LoginPageServed: License,
+    /// A firewall or gateway in front of the licence server blocks the request.
+    GatewayBlocked: License,
+    /// A portal of the network on the way answered in the server's place.
+    CaptivePortal: Network,
+    /// The key server denied the request.
+    KeyServerDenied: KeyServer,
+    /// The key server answered with an error.
+    KeyServerError: KeyServer,
+    /// The key server's answer is no CPIX document, or breaks the rules of CPIX or SPEKE.
+    KeyDocumentInvalid: KeyServer,
+    /// The key server gives other key ids than were asked for.
+    KeyServerKidMismatch: KeyServer,
+    /// The key server gives another key for the same content and key id than before.
+    KeyChanged: KeyServer,
+    /// A plug-in says that the service does not do what it must.
+    PluginFailed: Service,
     /// The canary segment does not open with the licence's key.
     CanaryNotOpened: License,
     /// Something was granted that must be refused.
@@ -287,6 +339,18 @@ reasons! {
     ConfigurationInvalid: Configuration,
     /// A recorded challenge no longer fits the server's certificate: it must be recorded again.
     RecordingStale: Configuration,
+    /// The test token has expired, by its own date: a new one is needed.
+    TokenStale: Configuration,
+    /// The clocks of the server and of this runner are far apart: one of them is wrong.
+    ClocksDisagree: Configuration,
+    /// The signature of the licence is of a kind that only a device can verify.
+    LicenseNotVerifiable: Configuration,
+    /// The hook that makes challenges did not make one.
+    ChallengeUnavailable: Configuration,
+    /// A plug-in could not be run, or did not keep to its contract.
+    PluginBroken: Configuration,
+    /// The tenant's request budget is used up.
+    BudgetExhausted: Configuration,
     /// A credential that the plan names is not there.
     CredentialMissing: Configuration,
     /// Whether the canary opened can't be told from its codec.

@@ -88,6 +88,18 @@ impl Template {
     }
 }
 
+/// The outputs of earlier steps that a step refers to, as `(step, output)`.
+pub fn outputs_used(step: &drmwatch_api::Step) -> Vec<(String, String)> {
+    let texts = crate::compile::texts(step);
+    let templates = texts.iter().filter_map(|(_, text)| Template::parse(text).ok());
+    let used = templates.flat_map(|t| t.references().cloned().collect::<Vec<_>>());
+    used.filter_map(|reference| match reference {
+        Reference::Output { step, output } => Some((step, output)),
+        Reference::Credential(_) => None,
+    })
+    .collect()
+}
+
 fn reference(inner: &str) -> Result<Reference, TemplateError> {
     let plain = |s: &str| {
         !s.is_empty()

@@ -20,7 +20,7 @@ pub(crate) async fn run(
     http: &HttpStep,
 ) -> Result<Found, Failure> {
     let request = Request {
-        method: method(http.method),
+        method: method_of(http.method),
         url: context.scope.fill(&http.url)?,
         headers: context.headers(&http.headers)?,
         body: http
@@ -66,7 +66,7 @@ pub(crate) async fn run(
     })
 }
 
-fn method(method: Method) -> hyper::Method {
+pub(crate) fn method_of(method: Method) -> hyper::Method {
     match method {
         Method::Get => hyper::Method::GET,
         Method::Head => hyper::Method::HEAD,

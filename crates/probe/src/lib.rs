@@ -4,10 +4,15 @@
 //! functions). A target that is down is a value of [`drmwatch_plan::Outcome`]; nothing a target does
 //! makes an `Err`. Nothing here knows Kubernetes.
 
+mod budget;
 pub mod clock;
+pub mod evidence;
 mod http;
-mod license;
+mod key_server;
+pub mod license;
+mod metered;
 pub mod net;
+mod plugin;
 mod run;
 mod scope;
 mod state;

@@ -2,24 +2,39 @@
 
 use crate::{
     ProbeState,
+    budget::Accounts,
     clock::Clock,
-    http, license,
+    http, key_server,
+    license::{self, gather, model::Exchange},
+    metered::Metered,
     net::{Client, Door, Failure, Guard, PrepareError, Resolver, TlsSetup},
+    plugin,
     scope::Scope,
-    stream,
+    stream::{self, Finding},
 };
-use drmwatch_api::{ExpectDenied, Header, Step};
+use drmwatch_api::{ErrorRule, ExpectDenied, Header, Step};
 use drmwatch_plan::{
-    Expression, Hop, Outcome, Plan, Reason, Secrets, StepFacts, StepOutcome, Verdict, step_kind,
-    step_variables,
+    Expression, Hop, Outcome, Plan, Reason, Secrets, StepFacts, StepOutcome, Verdict, outputs_used,
+    step_kind, step_variables,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// What all runs of a program share.
 pub struct Engine {
     resolver: Resolver,
     clock: Clock,
+    plugins: Option<PathBuf>,
+    accounts: Accounts,
+}
+
+/// What a probe that opens sessions keeps of its time to give them back, at most.
+const GIVE_BACK: Duration = Duration::from_secs(10);
+
+/// An error rule, ready.
+pub(crate) struct Rule {
+    pub rule: ErrorRule,
+    pub pattern: Option<Arc<regex::Regex>>,
 }
 
 /// A plan with everything compiled that need not be compiled in each run.
@@ -29,6 +44,8 @@ pub struct Prepared {
     client: Box<dyn Door>,
     expressions: Vec<Vec<(Expression, Option<String>)>>,
     regexes: BTreeMap<(String, String), regex::Regex>,
+    /// Error rules, by step.
+    rules: Vec<Vec<Rule>>,
 }
 
 /// What a running step may use.
@@ -40,6 +57,9 @@ pub(crate) struct Context<'a, 'b> {
     pub hops: &'a mut Vec<Hop>,
     pub facts: &'a mut StepFacts,
     pub regexes: &'a BTreeMap<(String, String), regex::Regex>,
+    pub rules: &'a [Rule],
+    pub plugins: Option<&'a std::path::Path>,
+    pub exchanges: &'a mut Vec<Exchange>,
 }
 
 /// What a step found: the variables of its expressions.
@@ -88,7 +108,14 @@ impl Prepared {
         let unusable = |e: String| PrepareError::Unusable(e);
         let mut expressions = Vec::new();
         let mut regexes = BTreeMap::new();
+        let mut rules = Vec::new();
         for step in &plan.steps {
+            let own = match (&step.license, &step.key_server) {
+                (Some(license), _) => gather::compile(&license.error_rules),
+                (_, Some(_)) => gather::compile(&drmwatch_plan::common_error_rules()),
+                _ => Ok(Vec::new()),
+            };
+            rules.push(own.map_err(|_| unusable(format!("a regex of step {} is too large", step.name)))?);
             let kind = step_kind(step);
             let compiled = step.expect.iter().map(|e| {
                 let expression = Expression::compile(&e.cel, kind, step_variables(kind));
@@ -113,6 +140,7 @@ impl Prepared {
             client,
             expressions,
             regexes,
+            rules,
         })
     }
 
@@ -125,7 +153,18 @@ impl Prepared {
 impl Engine {
     /// An engine with the system's resolver.
     pub fn new(resolver: Resolver, clock: Clock) -> Engine {
-        Engine { resolver, clock }
+        Engine {
+            resolver,
+            clock,
+            plugins: None,
+            accounts: Accounts::default(),
+        }
+    }
+
+    /// The engine with a folder of plug-ins, by whose names steps may call them.
+    pub fn with_plugins(mut self, folder: PathBuf) -> Engine {
+        self.plugins = Some(folder);
+        self
     }
 
     /// The resolver, for [`Prepared::new`].
@@ -141,61 +180,138 @@ impl Engine {
     /// Runs a plan once. Always ends by the plan's timeout and always has an outcome.
     pub async fn run(&self, prepared: &Prepared, state: &mut ProbeState) -> Outcome {
         let (started_at, started) = (self.now(), Instant::now());
-        let deadline = started + Duration::from_secs(u64::from(prepared.plan.timeout_seconds));
-        let mut scope = Scope::new(&prepared.secrets);
-        let mut findings = BTreeMap::new();
-        let mut steps = Vec::new();
-        for (step, expressions) in prepared.plan.steps.iter().zip(&prepared.expressions) {
-            let step_started = Instant::now();
-            let (mut hops, mut facts) = (Vec::new(), StepFacts::default());
-            let mut context = Context {
-                client: prepared.client.as_ref(),
-                clock: self.clock,
-                deadline,
-                scope: &mut scope,
-                hops: &mut hops,
-                facts: &mut facts,
-                regexes: &prepared.regexes,
-            };
-            let canary = wants_canary(&prepared.plan.steps, &step.name);
-            let result = match (&step.http, &step.stream, &step.license) {
-                (Some(http), _, _) => http::run(&mut context, step, http).await,
-                (_, Some(stream), _) => {
-                    stream::run(&mut context, step, stream, canary, state, &mut findings).await
-                }
-                (_, _, Some(license)) => license::run(&mut context, step, license, &findings).await,
-                _ => Err(Failure::internal("the step has no kind")),
-            };
-            let result = result.and_then(|found| judge_expectations(expressions, &found));
-            let (verdict, message) = match result {
-                Ok(()) => (Verdict::Pass, String::new()),
-                Err(failure) => (failure.verdict, scope.redactor.redact(&failure.message)),
-            };
-            for check in facts.stream.iter_mut().flat_map(|s| &mut s.checks) {
-                check.detail = scope.redactor.redact(&check.detail);
+        let plan = &prepared.plan;
+        let account = plan.budget.as_ref().map(|b| self.accounts.of(&plan.id, b));
+        let held = account
+            .as_ref()
+            .map(|a| a.begin(plan.opens_session()))
+            .transpose();
+        let _session = match held {
+            Ok(session) => session,
+            Err(why) => {
+                let verdict = Verdict::Inconclusive(Reason::BudgetExhausted);
+                let message = format!(
+                    "the budget of the tenant {} does not allow this run: {why}",
+                    plan.id.tenant
+                );
+                let mut outcome = Outcome::without_steps(verdict, message, started_at);
+                outcome.budget_left = account.as_ref().and_then(|a| a.left());
+                return outcome;
             }
-            steps.push(StepOutcome {
-                name: step.name.clone(),
-                kind: step_kind(step).to_owned(),
-                verdict,
-                message,
-                duration_seconds: step_started.elapsed().as_secs_f64(),
-                hops,
-                facts,
-            });
-            if verdict != Verdict::Pass {
-                break;
+        };
+        let door = Metered::new(prepared.client.as_ref(), account.as_deref());
+        let whole = Duration::from_secs(u64::from(plan.timeout_seconds));
+        let reserve = match plan.opens_session() {
+            true => (whole / 4).min(GIVE_BACK),
+            false => Duration::ZERO,
+        };
+        let mut run = Running {
+            engine: self,
+            prepared,
+            door: &door,
+            scope: Scope::new(&prepared.secrets),
+            findings: BTreeMap::new(),
+            steps: Vec::new(),
+        };
+        let mut failed = false;
+        for (n, step) in plan.steps.iter().enumerate() {
+            if failed && !(step.finally && run.can_give_back(step)) {
+                continue;
             }
+            let end = if step.finally { whole } else { whole - reserve };
+            door.always(step.finally);
+            let verdict = run.step(n, step, started + end, state).await;
+            failed |= verdict != Verdict::Pass;
         }
-        let last = steps.last().filter(|s| s.verdict != Verdict::Pass);
+        let steps = run.steps;
+        let first = steps.iter().find(|s| s.verdict != Verdict::Pass);
         Outcome {
-            verdict: last.map_or(Verdict::Pass, |s| s.verdict),
-            step: last.map(|s| s.name.clone()),
-            message: last.map(|s| s.message.clone()).unwrap_or_default(),
+            verdict: first.map_or(Verdict::Pass, |s| s.verdict),
+            step: first.map(|s| s.name.clone()),
+            message: first.map(|s| s.message.clone()).unwrap_or_default(),
             started_at,
             duration_seconds: started.elapsed().as_secs_f64(),
+            trace_id: door.trace_id().to_owned(),
+            budget_left: account.as_ref().and_then(|a| a.left()),
             steps,
         }
+    }
+}
+
+/// A run that goes on.
+struct Running<'a> {
+    engine: &'a Engine,
+    prepared: &'a Prepared,
+    door: &'a Metered<'a>,
+    scope: Scope<'a>,
+    findings: BTreeMap<String, Finding>,
+    steps: Vec<StepOutcome>,
+}
+
+impl Running<'_> {
+    /// Whether there is something to give back: every output that the step refers to is there.
+    fn can_give_back(&self, step: &Step) -> bool {
+        let used = outputs_used(step);
+        used.iter().all(|(step, output)| self.scope.has(step, output))
+    }
+
+    /// Runs one step.
+    async fn step(&mut self, n: usize, step: &Step, deadline: Instant, state: &mut ProbeState) -> Verdict {
+        let (prepared, started) = (self.prepared, Instant::now());
+        let (mut hops, mut facts, mut exchanges) = (Vec::new(), StepFacts::default(), Vec::new());
+        let mut context = Context {
+            client: self.door,
+            clock: self.engine.clock,
+            deadline,
+            scope: &mut self.scope,
+            hops: &mut hops,
+            facts: &mut facts,
+            regexes: &prepared.regexes,
+            rules: &prepared.rules[n],
+            plugins: self.engine.plugins.as_deref(),
+            exchanges: &mut exchanges,
+        };
+        let findings = &mut self.findings;
+        let result = if let Some(http) = &step.http {
+            http::run(&mut context, step, http).await
+        } else if let Some(stream) = &step.stream {
+            let canary = wants_canary(&prepared.plan.steps, &step.name);
+            stream::run(&mut context, step, stream, canary, state, findings).await
+        } else if let Some(license) = &step.license {
+            let memory = state.licenses.entry(step.name.clone()).or_default();
+            license::run(&mut context, step, license, findings, memory).await
+        } else if let Some(server) = &step.key_server {
+            key_server::run(&mut context, step, server, findings).await
+        } else if let Some(plugin) = &step.plugin {
+            plugin::run(&mut context, step, plugin).await
+        } else {
+            Err(Failure::internal("the step has no kind"))
+        };
+        let result = result.and_then(|found| judge_expectations(&prepared.expressions[n], &found));
+        let redactor = &self.scope.redactor;
+        let (verdict, message) = match result {
+            Ok(()) => (Verdict::Pass, String::new()),
+            Err(failure) => (failure.verdict, redactor.redact(&failure.message)),
+        };
+        for check in facts.stream.iter_mut().flat_map(|s| &mut s.checks) {
+            check.detail = redactor.redact(&check.detail);
+        }
+        let mut records = Vec::new();
+        if verdict != Verdict::Pass {
+            records.extend(exchanges.iter().filter_map(|x| serde_json::to_value(x).ok()));
+            records.iter_mut().for_each(|value| redactor.redact_value(value));
+        }
+        self.steps.push(StepOutcome {
+            name: step.name.clone(),
+            kind: step_kind(step).to_owned(),
+            verdict,
+            message,
+            duration_seconds: started.elapsed().as_secs_f64(),
+            hops,
+            facts,
+            exchanges: records,
+        });
+        verdict
     }
 }
 

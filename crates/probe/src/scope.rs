@@ -31,6 +31,11 @@ impl<'a> Scope<'a> {
         self.outputs.insert((step.to_owned(), name.to_owned()), value);
     }
 
+    /// Whether an output is there.
+    pub fn has(&self, step: &str, output: &str) -> bool {
+        self.outputs.contains_key(&(step.to_owned(), output.to_owned()))
+    }
+
     /// Fills the references of a text in.
     pub fn fill(&self, text: &str) -> Result<String, Failure> {
         let broken = |reason, message: String| Failure {

@@ -1,6 +1,7 @@
 //! What a probe remembers between runs.
 
 use drmwatch_checks::state::StreamState;
+use drmwatch_media::Kid;
 use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -12,9 +13,33 @@ pub struct ProbeState {
     /// By name of the stream step.
     #[serde(default)]
     pub streams: BTreeMap<String, StreamState>,
+    /// By name of the license step.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub licenses: BTreeMap<String, LicenseState>,
     /// What is fetched again only when it has changed, by URL. Stays with the runner: URLs may hold tokens.
     #[serde(skip)]
     pub(crate) cache: BTreeMap<String, Cached>,
+}
+
+/// What a license step remembers.
+#[derive(Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+pub struct LicenseState {
+    /// Key ids of this period.
+    #[serde(default)]
+    kids: Vec<Kid>,
+    /// Those of the period before.
+    #[serde(default)]
+    previous: Vec<Kid>,
+}
+
+impl LicenseState {
+    /// Takes the key ids of now; gives those of the period before, once there was one.
+    pub(crate) fn rotated(&mut self, kids: &[Kid]) -> Vec<Kid> {
+        if self.kids != kids {
+            self.previous = std::mem::replace(&mut self.kids, kids.to_vec());
+        }
+        self.previous.clone()
+    }
 }
 
 /// An answer that has an entity tag.

@@ -2,112 +2,12 @@
 //! reason and no other; the same probe must pass before and after.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use drmwatch_api::{DrmProbe, EgressPolicy, MonitoredTenant};
-use drmwatch_plan::{Outcome, Secrets, compile};
-use drmwatch_probe::{Engine, Prepared, ProbeState, clock, net::Resolver};
-use drmwatch_testkit::{Fault, Ports, World, widevine};
+mod bench;
 
-struct Bench {
-    world: World,
-    engine: Engine,
-    secrets: Secrets,
-}
-
-const CREDENTIALS: [&str; 8] = [
-    "ca",
-    "client-cert",
-    "client-key",
-    "api-key",
-    "other-ca",
-    "challenge",
-    "old-challenge",
-    "no-challenge",
-];
-
-impl Bench {
-    async fn start() -> Bench {
-        let world = World::start([127, 0, 0, 1].into(), Ports::default())
-            .await
-            .unwrap();
-        let other = World::start([127, 0, 0, 1].into(), Ports::default())
-            .await
-            .unwrap();
-        let mut secrets = Secrets::default();
-        secrets.insert("ca", world.certificates.ca_pem.clone());
-        secrets.insert("other-ca", other.certificates.ca_pem.clone());
-        secrets.insert("client-cert", world.certificates.client_pem.clone());
-        secrets.insert("client-key", world.certificates.client_key_pem.clone());
-        secrets.insert("api-key", "demo-api-key");
-        let challenge = widevine::recorded_challenge();
-        let mut old = challenge.clone();
-        let serial = b"\x17\x05\xb9\x17\xcc\x12\x04\x86\x8b\x06\x33\x3a\x2f\x77\x2a\x8c";
-        let at = old.windows(16).position(|w| w == serial).unwrap();
-        old[at] ^= 1;
-        secrets.insert("challenge", STANDARD.encode(&challenge));
-        secrets.insert("old-challenge", STANDARD.encode(&old));
-        secrets.insert("no-challenge", "bm90IGEgY2hhbGxlbmdl");
-        Bench {
-            world,
-            engine: Engine::new(Resolver::system().unwrap(), clock::system),
-            secrets,
-        }
-    }
-
-    fn prepare(&self, spec: &str, allow: &str) -> Prepared {
-        let credentials: String = CREDENTIALS
-            .iter()
-            .map(|c| format!("  - {{name: {c}, secretKeyRef: {{name: s, key: {c}}}}}\n"))
-            .collect();
-        let tenant = format!(
-            "apiVersion: drmwatch.io/v1alpha1\nkind: MonitoredTenant\nmetadata: {{name: t, namespace: n}}\nspec:\n  displayName: T\n  credentials:\n{credentials}"
-        );
-        let spec: String = spec.lines().map(|l| format!("  {l}\n")).collect();
-        let world = &self.world;
-        let spec = spec
-            .replace("HTTP", &format!("http://{}", world.http))
-            .replace("SECURE", &format!("https://{}", world.https))
-            .replace("EXPIRED", &format!("https://{}", world.https_expired))
-            .replace("WRONGNAME", &format!("https://{}", world.https_wrong_name))
-            .replace("UNTRUSTED", &format!("https://{}", world.https_untrusted))
-            .replace("MUTUAL", &format!("https://{}", world.https_mutual))
-            .replace("RAW", &format!("http://{}", world.raw));
-        let probe = format!(
-            "apiVersion: drmwatch.io/v1alpha1\nkind: DrmProbe\nmetadata: {{name: p, namespace: n}}\nspec:\n  tenantRef: {{name: t}}\n  schedule: {{intervalSeconds: 60}}\n{spec}"
-        );
-        let tenant: MonitoredTenant = serde_saphyr::from_str(&tenant).unwrap();
-        let probe: DrmProbe = serde_saphyr::from_str(&probe).unwrap_or_else(|e| panic!("{e}\n{probe}"));
-        let egress = EgressPolicy {
-            allow_cidrs: if allow.is_empty() {
-                vec![]
-            } else {
-                vec![allow.into()]
-            },
-        };
-        let plan = compile(&tenant, &probe, "test", &egress).unwrap_or_else(|e| panic!("{e:?}"));
-        Prepared::new(plan, self.secrets.clone(), self.engine.resolver()).unwrap()
-    }
-
-    async fn run(&self, spec: &str) -> Outcome {
-        self.engine
-            .run(&self.prepare(spec, "127.0.0.0/8"), &mut ProbeState::default())
-            .await
-    }
-
-    async fn check(&self, spec: &str, verdict: &str) -> Outcome {
-        let outcome = self.run(spec).await;
-        assert_eq!(outcome.verdict.to_string(), verdict, "{spec}\n{outcome:#?}");
-        outcome
-    }
-
-    async fn under(&self, fault: Fault, spec: &str, verdict: &str) {
-        self.check(spec, "Pass").await;
-        self.world.faults.set(fault, true);
-        self.check(spec, verdict).await;
-        self.world.faults.set(fault, false);
-        self.check(spec, "Pass").await;
-    }
-}
+use bench::Bench;
+use drmwatch_plan::Outcome;
+use drmwatch_probe::ProbeState;
+use drmwatch_testkit::Fault;
 
 fn get(url: &str) -> String {
     format!("timeoutSeconds: 3\ntls: {{caCredential: ca}}\nsteps:\n- name: get\n  http: {{url: \"{url}\"}}")
@@ -233,71 +133,6 @@ async fn licences_and_their_faults() {
     }
     let outcome = bench.check(CHAIN, "Pass").await;
     assert!(outcome.steps[2].facts.license_latency_seconds.unwrap() > 0.0);
-}
-
-fn widevine_step(options: &str) -> String {
-    format!(
-        "timeoutSeconds: 9\nsteps:\n- name: license\n  license: {{system: Widevine, url: HTTP/license/widevine{options}}}"
-    )
-}
-
-const RECORDED: &str =
-    ", kids: [a7e61c37-3e21-9033-c210-91fa607bf3b8], widevine: {recordedChallengeCredential: challenge}";
-
-#[tokio::test]
-async fn widevine_without_a_device() {
-    let bench = Bench::start().await;
-    // Without a recording: the certificate, and a request that must be refused.
-    for (fault, verdict) in [
-        (Fault::DrmCertificateBroken, "Fail(DrmCertificateInvalid)"),
-        (Fault::LicenseOpen, "Fail(EntitlementLeak)"),
-        (Fault::LicenseDown, "Fail(LicenseServerError)"),
-        (Fault::LicenseHtml, "Fail(NotALicense)"),
-    ] {
-        bench.under(fault, &widevine_step(""), verdict).await;
-    }
-    let level = |outcome: &Outcome| outcome.steps[0].facts.license_level;
-    assert_eq!(level(&bench.check(&widevine_step(""), "Pass").await), Some(2));
-    // With one.
-    let recorded = widevine_step(RECORDED);
-    for (fault, verdict) in [
-        (Fault::LicenseDenied, "Fail(LicenseDenied)"),
-        (Fault::DeviceRevoked, "Fail(LicenseDenied)"),
-        (Fault::LicenseWrongKid, "Fail(KeyMissing)"),
-        (Fault::LicenseStale, "Fail(LicenseInvalid)"),
-        (Fault::DrmCertificateBroken, "Fail(DrmCertificateInvalid)"),
-        (Fault::LicenseOpen, "Fail(EntitlementLeak)"),
-    ] {
-        bench.under(fault, &recorded, verdict).await;
-    }
-    let outcome = bench.check(&recorded, "Pass").await;
-    assert_eq!(level(&outcome), Some(3));
-    assert!(outcome.steps[0].facts.license_latency_seconds.unwrap() > 0.0);
-    // What is ours to mend is never the server's failure.
-    let with = |credential: &str| {
-        widevine_step(&RECORDED.replace("Credential: challenge", &format!("Credential: {credential}")))
-    };
-    bench
-        .check(&with("old-challenge"), "Inconclusive(RecordingStale)")
-        .await;
-    bench
-        .check(&with("no-challenge"), "Inconclusive(ConfigurationInvalid)")
-        .await;
-    bench
-        .check(&with("api-key"), "Inconclusive(ConfigurationInvalid)")
-        .await;
-    let provider = ", widevine: {provider: other.example}";
-    bench
-        .check(&widevine_step(provider), "Fail(DrmCertificateInvalid)")
-        .await;
-    // A refusal that must happen.
-    let denied = format!("{recorded}\n  expectDenied: {{}}");
-    bench.check(&denied, "Fail(EntitlementLeak)").await;
-    for fault in [Fault::LicenseDenied, Fault::DeviceRevoked] {
-        bench.world.faults.set(fault, true);
-        bench.check(&denied, "Pass").await;
-        bench.world.faults.set(fault, false);
-    }
 }
 
 #[tokio::test]

@@ -59,12 +59,116 @@ faults! {
     LicenseWrongKid = "license-wrong-kid",
     /// The licence has another key under the right key id.
     LicenseWrongKey = "license-wrong-key",
-    /// The licence answers another request: a cached one.
-    LicenseStale = "license-stale",
-    /// The DRM system's certificate of the server has a bit that is wrong.
+    /// `/drm`: no answer comes in time.
+    DrmSlow = "drm-slow",
+    /// `/drm`: 500 and a page.
+    DrmDown = "drm-down",
+    /// `/drm`: a page with status 200.
+    DrmHtml = "drm-html",
+    /// `/drm`: a login page with status 200.
+    DrmLogin = "drm-login",
+    /// `/drm`: a firewall's page with status 403.
+    DrmBlocked = "drm-blocked",
+    /// `/drm`: the network's own portal, 511.
+    DrmPortal = "drm-portal",
+    /// `/drm`: nothing with status 200.
+    DrmEmpty = "drm-empty",
+    /// `/drm`: a vendor's JSON error with status 200.
+    DrmVendorJson = "drm-vendor-json",
+    /// `/drm`: bytes that are nothing.
+    DrmGarbage = "drm-garbage",
+    /// `/drm`: 8 MiB.
+    DrmHuge = "drm-huge",
+    /// `/drm`: 429.
+    DrmRateLimited = "drm-rate-limited",
+    /// `/drm`: a web server's 404.
+    DrmMissing = "drm-missing",
+    /// `/drm`: 503 with Retry-After.
+    DrmBusy = "drm-busy",
+    /// `/drm`: good tokens are said to have expired.
+    DrmTokenExpired = "drm-token-expired",
+    /// `/drm`: good tokens are said not to be valid yet.
+    DrmTokenNotYetValid = "drm-token-not-yet-valid",
+    /// `/drm`: good tokens are said not to be genuine.
+    DrmTokenInvalid = "drm-token-invalid",
+    /// `/drm`: fresh tokens are said to have been used.
+    DrmTokenReused = "drm-token-reused",
+    /// `/drm`: no entitlement.
+    DrmDenied = "drm-denied",
+    /// `/drm`: the wrong place.
+    DrmGeo = "drm-geo",
+    /// `/drm`: too many streams.
+    DrmConcurrency = "drm-concurrency",
+    /// `/drm`: too many devices.
+    DrmDeviceLimit = "drm-device-limit",
+    /// `/drm`: the key is not known.
+    DrmKeyNotFound = "drm-key-not-found",
+    /// `/drm`: right challenges can't be read.
+    DrmChallengeRefused = "drm-challenge-refused",
+    /// `/drm`: the device is revoked.
+    DrmDeviceRevoked = "drm-device-revoked",
+    /// `/drm`: the device is not secure enough.
+    DrmSecurityLevel = "drm-security-level",
+    /// `/drm`: the client's clock is said to be wrong.
+    DrmClientClock = "drm-client-clock",
+    /// `/drm`: the key management behind it is away.
+    DrmBackend = "drm-backend",
+    /// `/drm`: an internal error in the system's own form.
+    DrmInternal = "drm-internal",
+    /// `/drm`: it grants to anybody.
+    DrmOpen = "drm-open",
+    /// `/drm`: refusals are a success with an apology.
+    DrmWrongRefusal = "drm-wrong-refusal",
+    /// `/drm`: the licence before is given again.
+    DrmCached = "drm-cached",
+    /// `/drm`: licences come from a cache that says so.
+    DrmAged = "drm-aged",
+    /// `/drm`: licences are cut off.
+    DrmTruncated = "drm-truncated",
+    /// `/drm`: licences break their specification.
+    DrmBroken = "drm-broken",
+    /// `/drm`: licences hold no key.
+    DrmNoKeys = "drm-no-keys",
+    /// `/drm`: licences hold another key.
+    DrmWrongKid = "drm-wrong-kid",
+    /// `/drm`: key ids have their bytes in GUID order.
+    DrmGuidOrder = "drm-guid-order",
+    /// `/drm`: the licence answers another request.
+    DrmStale = "drm-stale",
+    /// `/drm`: the signature is wrong.
+    DrmSignature = "drm-signature",
+    /// `/drm`: the signature is of a kind that only devices can verify.
+    DrmNotVerifiable = "drm-not-verifiable",
+    /// `/drm`: the licence does not allow playing.
+    DrmNoPlay = "drm-no-play",
+    /// `/drm`: the licence is valid for a minute; the key server changes the scheme.
+    DrmDuration = "drm-duration",
+    /// `/drm`: outputs are less protected.
+    DrmHdcp = "drm-hdcp",
+    /// `/drm`: the licence demands less of the device.
+    DrmLicenseLevel = "drm-license-level",
+    /// `/drm`: the licence has expired already.
+    DrmLicenseExpired = "drm-license-expired",
+    /// `/drm`: licences are dated two hours ago.
+    DrmIssuedSkewed = "drm-issued-skewed",
+    /// `/drm`: the server's clock is two hours behind.
+    DrmClockSkewed = "drm-clock-skewed",
+    /// `/drm`: the system's certificate has a bit that is wrong.
     DrmCertificateBroken = "drm-certificate-broken",
-    /// The licence server says that the device is revoked.
-    DeviceRevoked = "device-revoked",
+    /// `/drm`: the system's certificate has expired.
+    DrmCertificateExpired = "drm-certificate-expired",
+    /// `/drm`: the system's certificate was rotated.
+    DrmCertificateRotated = "drm-certificate-rotated",
+    /// `/drm`: heartbeats of sessions fail.
+    DrmHeartbeat = "drm-heartbeat",
+    /// `/drm`: the key server gives other keys each time.
+    DrmKeyChanges = "drm-key-changes",
+    /// `/drm`: the key server gives keys in the clear.
+    DrmKeysInTheClear = "drm-keys-in-the-clear",
+    /// `/drm`: the key server's pssh boxes are for another key.
+    DrmPsshKid = "drm-pssh-kid",
+    /// `/drm`: the key server gives no pssh boxes.
+    DrmNoPssh = "drm-no-pssh",
 }
 
 /// Which faults are on.

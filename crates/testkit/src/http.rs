@@ -75,6 +75,7 @@ async fn respond(
             path: head.uri.path(),
             query: head.uri.query().unwrap_or_default(),
             authorization: head.headers.get("authorization").and_then(|v| v.to_str().ok()),
+            headers: &head.headers,
             body: &body,
         });
         // A blocking playlist reload, or a part that was hinted at.

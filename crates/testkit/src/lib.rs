@@ -2,13 +2,13 @@
 //! ClearKey licence server, TLS with a CA of its own, a Slack-shaped receiver, and a switch that breaks
 //! each of them in turn. Real media, made by ffmpeg and shaka-packager (see `media/make.sh`).
 
+pub mod drm;
 mod faults;
 mod http;
 mod raw;
 mod services;
 pub mod stage;
 mod tls;
-pub mod widevine;
 
 pub use faults::{Fault, Faults};
 pub use stage::{CANARY_KEY, CANARY_KID};

@@ -2,8 +2,8 @@
 
 use crate::{
     CANARY_KEY, CANARY_KID, Fault, Faults,
+    drm::Town,
     stage::{self, Mood, Stage, Timing},
-    widevine,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +14,7 @@ use std::sync::{
 };
 
 /// An answer: status, content type, body, extra headers.
+#[derive(Clone)]
 pub(crate) struct Answer {
     pub status: u16,
     pub kind: &'static str,
@@ -29,13 +30,22 @@ pub(crate) struct Request<'a> {
     pub path: &'a str,
     pub query: &'a str,
     pub authorization: Option<&'a str>,
+    pub headers: &'a hyper::HeaderMap,
     pub body: &'a [u8],
+}
+
+impl Request<'_> {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|v| v.to_str().ok())
+    }
 }
 
 /// Everything that answers.
 pub(crate) struct Site {
     faults: Arc<Faults>,
     stage: Stage,
+    drm: Town,
     /// Since when the streams stand still.
     frozen: Mutex<Option<Timestamp>>,
     ca_pem: String,
@@ -53,7 +63,7 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-fn answer(status: u16, kind: &'static str, body: impl Into<Vec<u8>>) -> Answer {
+pub(crate) fn answer(status: u16, kind: &'static str, body: impl Into<Vec<u8>>) -> Answer {
     Answer {
         status,
         kind,
@@ -62,10 +72,10 @@ fn answer(status: u16, kind: &'static str, body: impl Into<Vec<u8>>) -> Answer {
         due: None,
     }
 }
-fn json(status: u16, body: Value) -> Answer {
+pub(crate) fn json(status: u16, body: Value) -> Answer {
     answer(status, "application/json", body.to_string())
 }
-fn html(status: u16) -> Answer {
+pub(crate) fn html(status: u16) -> Answer {
     answer(status, "text/html", HTML)
 }
 
@@ -74,6 +84,7 @@ impl Site {
         Site {
             faults,
             stage: Stage::new(now(), Timing::Exact),
+            drm: Town::new(),
             frozen: Mutex::default(),
             ca_pem,
             tokens: AtomicU64::new(1),
@@ -96,10 +107,7 @@ impl Site {
             }
             ("GET" | "POST", ["token"]) => self.token(request),
             ("POST", ["license", "clearkey"]) => self.license(request),
-            ("POST", ["license", "widevine"]) => {
-                let (status, kind, body) = widevine::answer(&self.faults, request.body);
-                answer(status, kind, body)
-            }
+            (_, ["drm", rest @ ..]) => self.drm.answer(&self.faults, request, rest),
             (_, ["redirect", "circle"]) => self.redirect("/redirect/circle"),
             (_, ["redirect", "once"]) => self.redirect("/healthz"),
             (_, ["redirect", "metadata"]) => self.redirect("http://169.254.169.254/latest/meta-data/"),

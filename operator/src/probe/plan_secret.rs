@@ -28,7 +28,10 @@ pub fn metadata(plan: &Plan, pool: &RunnerPool) -> ObjectMeta {
         ("app.kubernetes.io/managed-by", "drmwatch-operator".to_owned()),
         ("drmwatch.io/pool", pool.name_any()),
         ("drmwatch.io/probe-uid", plan.uid.clone()),
-        ("drmwatch.io/shard", shard_of(&plan.uid, shards).to_string()),
+        (
+            "drmwatch.io/shard",
+            shard_of(&plan.shard_key(), shards).to_string(),
+        ),
     ];
     let annotations = [
         (NAMESPACE, plan.id.namespace.clone()),

@@ -3,46 +3,71 @@
 use roxmltree::Node;
 use std::collections::BTreeMap;
 
-/// The element as Canonical XML. `inherit`: as part of its document, with every namespace that is in scope
-/// (inclusive canonicalization); else as a document of its own with those that are declared on it.
-pub fn canonical(node: Node<'_, '_>, inherit: bool) -> String {
+/// Which namespaces are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// All that are in scope (Canonical XML 1.0).
+    Inclusive,
+    /// Those that are used (Exclusive XML Canonicalization 1.0).
+    Exclusive,
+}
+
+/// The element as Canonical XML.
+pub fn canonical(node: Node<'_, '_>, form: Form) -> String {
     let mut out = String::new();
-    let mut rendered = BTreeMap::new();
-    if !inherit {
-        // What the ancestors declare counts as written already.
-        for space in node.parent_element().iter().flat_map(|p| p.namespaces()) {
-            rendered.insert(space.name().unwrap_or_default(), space.uri());
-        }
-    }
-    element(node, &rendered, &mut out, 0);
+    element(node, form, &BTreeMap::new(), &mut out, 0);
     out
 }
 
 /// Deeper documents are not PlayReady's.
 const MAX_DEPTH: usize = 64;
 
-fn element<'a>(node: Node<'a, '_>, rendered: &BTreeMap<&'a str, &'a str>, out: &mut String, depth: usize) {
+/// The prefix of a qualified name.
+fn prefix(name: &str) -> &str {
+    name.split_once(':').map_or("", |(prefix, _)| prefix)
+}
+
+fn element<'a>(
+    node: Node<'a, '_>,
+    form: Form,
+    rendered: &BTreeMap<&'a str, &'a str>,
+    out: &mut String,
+    depth: usize,
+) {
     let source = node.document().input_text();
     // The tree does not keep prefixes; the text does.
     let name = source
         .get(node.range())
         .and_then(|text| text.strip_prefix('<'))
-        .map(|text| {
+        .and_then(|text| {
             text.split(|c: char| c.is_whitespace() || matches!(c, '>' | '/'))
                 .next()
         })
-        .and_then(|name| name)
         .unwrap_or_default();
     out.push('<');
     out.push_str(name);
+    let qualified =
+        |a: &roxmltree::Attribute<'_, '_>| source.get(a.range_qname()).unwrap_or_default().to_owned();
+    let mut used: Vec<String> = vec![prefix(name).to_owned()];
+    // An attribute without a prefix is in no namespace.
+    let names = node.attributes().map(|a| qualified(&a));
+    used.extend(names.filter(|n| n.contains(':')).map(|n| prefix(&n).to_owned()));
     let mut scope = rendered.clone();
     let mut spaces = BTreeMap::new();
-    for space in node.namespaces() {
-        let prefix = space.name().unwrap_or_default();
-        if prefix != "xml" && rendered.get(prefix).copied().unwrap_or_default() != space.uri() {
-            spaces.insert(prefix, space.uri());
+    let mut declared: Vec<(&str, &str)> = node
+        .namespaces()
+        .map(|s| (s.name().unwrap_or_default(), s.uri()))
+        .collect();
+    // A default namespace that ends here is written as empty.
+    if !declared.iter().any(|(p, _)| p.is_empty()) {
+        declared.push(("", ""));
+    }
+    for (prefix, uri) in declared {
+        let wanted = form == Form::Inclusive || used.iter().any(|u| u == prefix);
+        if prefix != "xml" && wanted && rendered.get(prefix).copied().unwrap_or_default() != uri {
+            spaces.insert(prefix, uri);
+            scope.insert(prefix, uri);
         }
-        scope.insert(prefix, space.uri());
     }
     for (prefix, uri) in spaces {
         out.push_str(if prefix.is_empty() { " xmlns" } else { " xmlns:" });
@@ -63,7 +88,7 @@ fn element<'a>(node: Node<'a, '_>, rendered: &BTreeMap<&'a str, &'a str>, out: &
     out.push('>');
     for child in node.children() {
         if child.is_element() && depth < MAX_DEPTH {
-            element(child, &scope, out, depth + 1);
+            element(child, form, &scope, out, depth + 1);
         } else if child.is_text() {
             escape(child.text().unwrap_or_default(), false, out);
         } else if let Some(pi) = child.pi() {
@@ -136,18 +161,37 @@ mod tests {
    </e6>
 </doc>"#;
         let document = roxmltree::Document::parse(text).unwrap();
-        assert_eq!(canonical(document.root_element(), true), expected);
+        assert_eq!(canonical(document.root_element(), Form::Inclusive), expected);
+    }
+
+    /// The example of Exclusive XML Canonicalization 1.0, section 2.2.
+    #[test]
+    fn an_element_leaves_its_document_with_what_it_uses() {
+        let text = r#"<n0:local xmlns:n0="foo:bar" xmlns:n3="ftp://example.org"><n1:elem2 xmlns:n1="http://example.net" xml:lang="en"><n3:stuff xmlns:n3="ftp://example.org"/></n1:elem2></n0:local>"#;
+        let document = roxmltree::Document::parse(text).unwrap();
+        let element = document.root_element().first_element_child().unwrap();
+        assert_eq!(
+            canonical(element, Form::Exclusive),
+            r#"<n1:elem2 xmlns:n1="http://example.net" xml:lang="en"><n3:stuff xmlns:n3="ftp://example.org"></n3:stuff></n1:elem2>"#
+        );
+        assert_eq!(
+            canonical(element, Form::Inclusive),
+            r#"<n1:elem2 xmlns:n0="foo:bar" xmlns:n1="http://example.net" xmlns:n3="ftp://example.org" xml:lang="en"><n3:stuff></n3:stuff></n1:elem2>"#
+        );
     }
 
     #[test]
-    fn what_ancestors_declare_is_inherited_or_left_out() {
+    fn texts_and_values_are_escaped() {
         let text = r#"<s:E xmlns:s="urn:s" xmlns="urn:d"><R a="1&#10;&lt;"><T>x &gt; y</T></R></s:E>"#;
         let document = roxmltree::Document::parse(text).unwrap();
         let r = document.root_element().first_element_child().unwrap();
         assert_eq!(
-            canonical(r, true),
+            canonical(r, Form::Inclusive),
             "<R xmlns=\"urn:d\" xmlns:s=\"urn:s\" a=\"1&#xA;&lt;\"><T>x &gt; y</T></R>"
         );
-        assert_eq!(canonical(r, false), "<R a=\"1&#xA;&lt;\"><T>x &gt; y</T></R>");
+        assert_eq!(
+            canonical(r, Form::Exclusive),
+            "<R xmlns=\"urn:d\" a=\"1&#xA;&lt;\"><T>x &gt; y</T></R>"
+        );
     }
 }

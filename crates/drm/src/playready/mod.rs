@@ -14,7 +14,7 @@ mod signature;
 mod xmr;
 
 pub use bcert::{Certificate, CertificateError, Chain, SIGN_RESPONSE};
-pub use canonical::canonical;
+pub use canonical::{Form, canonical};
 pub use challenge::{Challenge, ChallengeError, MALFORMED, unwrap_key_message};
 pub use fault::{Fault, meaning};
 pub use response::{Answer, Response, ResponseError};

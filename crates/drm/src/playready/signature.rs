@@ -1,7 +1,7 @@
 //! The XML signature over a LicenseResponse: ECDSA P-256 with SHA-256 under PlayReady's private algorithm names,
 //! which generic libraries refuse.
 
-use super::{base64, canonical, decode, document, find, text};
+use super::{Form, base64, canonical, decode, document, find, text};
 use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -38,13 +38,13 @@ pub fn verify(body: &[u8], key: &VerifyingKey) -> Result<(), SignatureError> {
     let value = text(signature, "SignatureValue")
         .and_then(base64)
         .ok_or(missing("SignatureValue"))?;
-    let of = |inherit| Sha256::digest(canonical(signed, inherit)).to_vec() == digest;
-    if !of(true) && !of(false) {
+    let of = |form| Sha256::digest(canonical(signed, form)).to_vec() == digest;
+    if !of(Form::Inclusive) && !of(Form::Exclusive) {
         return Err(SignatureError::Digest);
     }
     let value = Signature::from_slice(&value).map_err(|_| SignatureError::Signature)?;
-    let by = |inherit| key.verify(canonical(info, inherit).as_bytes(), &value).is_ok();
-    match by(true) || by(false) {
+    let by = |form| key.verify(canonical(info, form).as_bytes(), &value).is_ok();
+    match by(Form::Inclusive) || by(Form::Exclusive) {
         true => Ok(()),
         false => Err(SignatureError::Signature),
     }

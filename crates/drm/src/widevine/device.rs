@@ -80,8 +80,6 @@ pub struct Ask<'a> {
     pub time: Timestamp,
     /// Service certificate to encrypt the identity to (privacy mode).
     pub privacy: Option<&'a ServiceCertificate>,
-    /// key_control of a renewal: the licence that is to be renewed, as its LicenseIdentification.
-    pub renews: Option<&'a [u8]>,
 }
 
 /// A signed request.
@@ -150,20 +148,12 @@ impl Device {
 
     /// Builds and signs a request (RSASSA-PSS, SHA-1, salt 20).
     pub fn request(&self, ask: &Ask<'_>, rng: &mut impl TryCryptoRng) -> Result<Signed, DeviceError> {
-        let content = match ask.renews {
-            Some(id) => {
-                let existing = Writer::default().bytes(1, id).number(2, 0).finish();
-                Writer::default().bytes(3, &existing).finish()
-            }
-            None => {
-                let pssh = Writer::default()
-                    .bytes(1, ask.pssh)
-                    .number(2, if ask.offline { 2 } else { 1 })
-                    .bytes(3, &ask.request_id)
-                    .finish();
-                Writer::default().bytes(1, &pssh).finish()
-            }
-        };
+        let pssh = Writer::default()
+            .bytes(1, ask.pssh)
+            .number(2, if ask.offline { 2 } else { 1 })
+            .bytes(3, &ask.request_id)
+            .finish();
+        let content = Writer::default().bytes(1, &pssh).finish();
         let time = u64::try_from(ask.time.as_second()).unwrap_or(0);
         let writer = match ask.privacy {
             None => Writer::default().bytes(1, &self.identity),
@@ -171,7 +161,7 @@ impl Device {
         };
         let writer = writer
             .bytes(2, &content)
-            .number(3, if ask.renews.is_some() { 2 } else { 1 })
+            .number(3, 1)
             .number(4, time)
             .number(6, VERSION)
             .number(7, u64::from(ask.nonce));

@@ -1,111 +1,704 @@
 //! The `license` step: what a licence server's success is worth is seen in the licence.
+//!
+//! Gather ([`gather`]: one request and its record), parse ([`read`]) and judge ([`judge`]); this file climbs the
+//! ladder.
 
-mod clearkey;
-mod widevine;
+mod canary;
+mod challenge;
+pub(crate) mod gather;
+pub mod judge;
+pub mod model;
+mod read;
+mod shape;
+mod token;
 
 use crate::{
     net::{Failure, Request, Response},
     run::{Context, Found},
+    state::LicenseState,
     stream::Finding,
 };
-use drmwatch_api::{DrmSystem, LicenseStep, Step};
+use challenge::{Challenge, Facts};
+use drmwatch_api::{BodyEncoding, DeniedVariant, DrmSystem, Extraction, Flaw, LicenseStep, Method, Step};
+use drmwatch_drm::{
+    clearkey, fairplay, playready,
+    widevine::{Device, MALFORMED, SERVICE_CERTIFICATE_REQUEST, ServiceCertificate, cloud},
+    wrapper,
+};
 use drmwatch_media::Kid;
 use drmwatch_plan::Reason;
+use gather::{Answered, exchange};
+use model::{Expected, Message, Purpose, TokenKnown};
+use read::{Known, read};
+use serde_json::json;
 use std::collections::BTreeMap;
-use tokio::time::Instant;
+use token::{Carrier, Validity};
 
 /// Largest licence.
 const MAX_LICENSE: usize = 1 << 20;
+
+fn unusable(message: impl Into<String>) -> Failure {
+    Failure::inconclusive(Reason::ConfigurationInvalid, message)
+}
+
+/// What holds for all requests of a step.
+struct Ladder<'s> {
+    step: &'s Step,
+    license: &'s LicenseStep,
+    kids: Vec<Kid>,
+    root: Option<Vec<u8>>,
+    token: Option<Carrier>,
+    token_known: TokenKnown,
+    device: Option<Device>,
+    certificate: Option<ServiceCertificate>,
+    signer: Option<cloud::Signer>,
+}
+
+/// One request, where it differs from the others.
+struct Ask<'a> {
+    purpose: Purpose,
+    challenge: &'a Challenge,
+    kids: Vec<Kid>,
+    /// In place of the step's token: `Some(None)` is without one.
+    token: Option<Option<Carrier>>,
+    headers: &'a [drmwatch_api::Header],
+    variant: Option<&'a DeniedVariant>,
+    before: Option<&'a str>,
+}
 
 pub(crate) async fn run(
     context: &mut Context<'_, '_>,
     step: &Step,
     license: &LicenseStep,
     findings: &BTreeMap<String, Finding>,
+    state: &mut LicenseState,
 ) -> Result<Found, Failure> {
     let finding = license.kids_from.as_ref().and_then(|from| findings.get(from));
-    match license.system {
-        DrmSystem::ClearKey => clearkey::run(context, step, license, finding).await,
-        DrmSystem::Widevine => widevine::run(context, step, license, finding).await,
+    let mut ladder = Ladder::new(context, step, license, finding)?;
+    let source = license.challenge.as_ref();
+    let recorded = match source.and_then(|c| c.recorded_credential.as_ref()) {
+        Some(name) => Some(challenge::recorded(context, license.system, name)?),
+        None => None,
+    };
+    let refused = step.expect_denied.as_ref().is_some_and(|d| d.variants.is_empty());
+    // A step that must be refused sends its request alone: the others need no entitlement. A fresh request in privacy
+    // mode can't do without the certificate.
+    if !refused || ladder.device.is_some() {
+        ladder.certificate(context, recorded.as_ref()).await?;
     }
+    if !refused && license.malformed_challenge {
+        ladder.malformed(context).await?;
+    }
+    let challenge = match recorded {
+        Some(recorded) => recorded,
+        None => match ladder.fresh(context, &ladder.kids.clone()).await? {
+            Some(fresh) => fresh,
+            None => return Ok(found(context, 0)),
+        },
+    };
+    let purpose = if refused {
+        Purpose::Refused
+    } else {
+        Purpose::License
+    };
+    let first = ladder.send(context, ladder.ask(purpose, &challenge)).await?;
+    if refused {
+        return Ok(found(context, first.response.status.as_u16()));
+    }
+    let status = first.response.status.as_u16();
+    if license.open_canary {
+        canary::open(context, finding, &first.response.body)?;
+    }
+    ladder.rehearse(context, &challenge, &first, state).await?;
+    for variant in step.expect_denied.iter().flat_map(|d| &d.variants) {
+        ladder.denied(context, &challenge, variant).await?;
+    }
+    Ok(found(context, status))
 }
 
-/// Key ids to ask for: those that the step names, or those of the stream.
-fn wanted(license: &LicenseStep, finding: Option<&Finding>) -> Result<Vec<Kid>, Failure> {
-    let Some(texts) = &license.kids else {
-        let kids = finding.map(|f| f.kids.clone()).unwrap_or_default();
-        return match kids.is_empty() {
-            true => Err(Failure::fail(
-                Reason::KidMissing,
-                "the stream signals no key id to ask a licence for",
-            )),
-            false => Ok(kids),
-        };
-    };
-    let parse = |text: &String| {
-        Kid::parse(text).map_err(|e| Failure::inconclusive(Reason::ConfigurationInvalid, e.to_string()))
-    };
-    texts.iter().map(parse).collect()
-}
-
-/// Posts a request, whatever the status of the answer, and how long that took, seconds.
-async fn post(
-    context: &mut Context<'_, '_>,
-    license: &LicenseStep,
-    kind: &str,
-    body: Vec<u8>,
-) -> Result<(Response, f64), Failure> {
-    let mut headers = context.headers(&license.headers)?;
-    if !headers
+/// The variables of expressions: those of the licence itself.
+fn found(context: &Context<'_, '_>, status: u16) -> Found {
+    let licence = context
+        .exchanges
         .iter()
-        .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-    {
-        headers.push(("content-type".into(), kind.into()));
-    }
-    let request = Request {
-        method: hyper::Method::POST,
-        url: context.scope.fill(&license.url)?,
-        headers,
-        body,
-        max_redirects: 5,
-        max_body: MAX_LICENSE,
-        truncate: false,
-        address: None,
+        .rev()
+        .find(|x| matches!(x.expected.purpose, Purpose::License | Purpose::Refused));
+    let (latency, keys, policy) = match licence {
+        None => (0.0, 0, json!({})),
+        Some(x) => match &x.message {
+            Message::License(summary) => (
+                x.latency_seconds,
+                summary.kids.as_ref().map_or(0, Vec::len),
+                json!(summary),
+            ),
+            _ => (x.latency_seconds, 0, json!({})),
+        },
     };
-    let started = Instant::now();
-    let response = context
-        .client
-        .send(&request, context.deadline, context.hops)
-        .await?;
-    Ok((response, started.elapsed().as_secs_f64()))
+    Found {
+        variables: json!({
+            "status": if status == 0 { 200 } else { status },
+            "keys": keys,
+            "durationSeconds": latency,
+            "level": context.facts.license_level.unwrap_or(0),
+            "policy": policy,
+        }),
+    }
 }
 
-/// The failure that the status of an answer to a good request means.
-fn granted(response: &Response) -> Result<(), Failure> {
-    let (host, status) = (response.host(), response.status.as_u16());
-    match status {
-        200..=299 => Ok(()),
-        401 | 403 => Err(Failure::fail(
-            Reason::LicenseDenied,
-            format!("{host} denied the licence with {status}"),
+/// Key ids to ask for: those that the step names, or those of the stream or key server.
+fn wanted(license: &LicenseStep, finding: Option<&Finding>) -> Result<Vec<Kid>, Failure> {
+    if let Some(texts) = &license.kids {
+        return parsed(texts);
+    }
+    if license.kids_from.is_none() {
+        return Ok(Vec::new());
+    }
+    let kids = finding.map(|f| f.kids.clone()).unwrap_or_default();
+    match kids.is_empty() {
+        true => Err(Failure::fail(
+            Reason::KidMissing,
+            "the stream signals no key id to ask a licence for",
         )),
-        429 => Err(Failure::fail(Reason::RateLimited, format!("{host} answered 429"))),
-        _ => {
-            let message = format!("{host} answered the licence request with {status}");
-            Err(Failure::fail(Reason::LicenseServerError, message))
+        false => Ok(kids),
+    }
+}
+
+fn parsed(texts: &[String]) -> Result<Vec<Kid>, Failure> {
+    texts
+        .iter()
+        .map(|text| Kid::parse(text).map_err(|e| unusable(e.to_string())))
+        .collect()
+}
+
+impl<'s> Ladder<'s> {
+    fn new(
+        context: &mut Context<'_, '_>,
+        step: &'s Step,
+        license: &'s LicenseStep,
+        finding: Option<&Finding>,
+    ) -> Result<Ladder<'s>, Failure> {
+        let root = license
+            .widevine
+            .as_ref()
+            .and_then(|w| w.root_credential.as_ref())
+            .or_else(|| {
+                license
+                    .play_ready
+                    .as_ref()
+                    .and_then(|p| p.root_credential.as_ref())
+            });
+        let root = root.map(|name| challenge::decoded(context, name)).transpose()?;
+        let (token, token_known) = match &license.token {
+            None => (None, TokenKnown::Fresh),
+            Some(options) => {
+                let (value, known) = token::good(context, options)?;
+                (Some(token::carry(options, value)), known)
+            }
+        };
+        let device = license.challenge.as_ref().and_then(|c| c.device.as_ref());
+        let device = device.map(|d| challenge::device(context, d)).transpose()?;
+        let signer = match license.widevine.as_ref().and_then(|w| w.cloud.as_ref()) {
+            None => None,
+            Some(options) => Some(cloud_signer(context, options)?),
+        };
+        Ok(Ladder {
+            step,
+            license,
+            kids: wanted(license, finding)?,
+            root,
+            token,
+            token_known,
+            device,
+            certificate: None,
+            signer,
+        })
+    }
+
+    fn ask<'a>(&self, purpose: Purpose, challenge: &'a Challenge) -> Ask<'a> {
+        Ask {
+            purpose,
+            challenge,
+            kids: self.kids.clone(),
+            token: None,
+            headers: &[],
+            variant: None,
+            before: None,
         }
     }
+
+    fn expected(&self, purpose: Purpose) -> Expected {
+        let statuses = self.step.expect_denied.as_ref().map(|d| d.statuses.clone());
+        Expected {
+            purpose,
+            system: Some(self.license.system),
+            kids: Vec::new(),
+            recorded: false,
+            token: self.token_known,
+            policy: None,
+            provider: self.license.widevine.as_ref().and_then(|w| w.provider.clone()),
+            max_clock_skew_seconds: i64::from(self.license.max_clock_skew_seconds),
+            statuses: statuses.unwrap_or_default(),
+            reasons: Vec::new(),
+        }
+    }
+
+    /// Level 1: the system's own certificate of the server.
+    async fn certificate(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        recorded: Option<&Challenge>,
+    ) -> Result<(), Failure> {
+        let expected = self.expected(Purpose::Certificate);
+        match self.license.system {
+            DrmSystem::Widevine if self.signer.is_none() => {
+                let plain = Challenge {
+                    bytes: SERVICE_CERTIFICATE_REQUEST.to_vec(),
+                    recorded: false,
+                    headers: Vec::new(),
+                    facts: Facts::Plain,
+                };
+                let request = self.request(context, &self.ask(Purpose::Certificate, &plain))?;
+                let known = Known {
+                    widevine: recorded.and_then(|r| match &r.facts {
+                        Facts::Widevine(challenge) => Some(challenge),
+                        _ => None,
+                    }),
+                    root: self.root.as_deref(),
+                    ..Known::default()
+                };
+                let extraction = extraction(self.license);
+                let answered = exchange(context, expected, request, None, |response| {
+                    let licence = extraction.extract(&response.body).ok();
+                    read(
+                        DrmSystem::Widevine,
+                        Purpose::Certificate,
+                        &response.body,
+                        licence.as_deref(),
+                        &known,
+                    )
+                })
+                .await;
+                note_expiry(context);
+                let licence = extraction.extract(&answered?.response.body).unwrap_or_default();
+                self.certificate = ServiceCertificate::parse(&licence).ok();
+            }
+            DrmSystem::FairPlay => {
+                let Some(url) = self
+                    .license
+                    .fair_play
+                    .as_ref()
+                    .and_then(|f| f.certificate_url.as_ref())
+                else {
+                    return Ok(());
+                };
+                let request = Request {
+                    method: hyper::Method::GET,
+                    url: context.scope.fill(url)?,
+                    headers: Vec::new(),
+                    body: Vec::new(),
+                    max_redirects: 5,
+                    max_body: MAX_LICENSE,
+                    truncate: false,
+                    address: None,
+                };
+                let recorded_hash = recorded.and_then(|r| match &r.facts {
+                    Facts::FairPlay(spc) => spc.certificate_hash.map(|h| read::hex(&h)),
+                    _ => None,
+                });
+                let answered = exchange(context, expected, request, None, |response| {
+                    let mut message = read(
+                        DrmSystem::FairPlay,
+                        Purpose::Certificate,
+                        &response.body,
+                        None,
+                        &Known::default(),
+                    );
+                    if let Message::ApplicationCertificate {
+                        hash, recording_hash, ..
+                    } = &mut message
+                    {
+                        *recording_hash = recorded_hash.filter(|r| r != hash);
+                    }
+                    message
+                })
+                .await;
+                note_expiry(context);
+                answered?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Level 2: a request that nobody signed must be refused.
+    async fn malformed(&self, context: &mut Context<'_, '_>) -> Result<(), Failure> {
+        let cloud = self.license.widevine.as_ref().and_then(|w| w.cloud.as_ref());
+        if cloud.is_some_and(|c| c.parse_only) {
+            // Nothing is granted there, so nothing can be refused.
+            return Ok(());
+        }
+        let bytes = match self.license.system {
+            DrmSystem::Widevine => MALFORMED.to_vec(),
+            DrmSystem::PlayReady => playready::MALFORMED.as_bytes().to_vec(),
+            DrmSystem::FairPlay => fairplay::malformed_spc(),
+            DrmSystem::ClearKey | DrmSystem::Proprietary => return Ok(()),
+        };
+        let challenge = Challenge {
+            bytes,
+            recorded: false,
+            headers: Vec::new(),
+            facts: Facts::Plain,
+        };
+        self.send(context, self.ask(Purpose::Malformed, &challenge))
+            .await
+            .map(drop)
+    }
+
+    /// A challenge that is made now, where the step has the means.
+    async fn fresh(&self, context: &mut Context<'_, '_>, kids: &[Kid]) -> Result<Option<Challenge>, Failure> {
+        let plain = |bytes: Vec<u8>| {
+            Ok(Some(Challenge {
+                bytes,
+                recorded: false,
+                headers: Vec::new(),
+                facts: Facts::Plain,
+            }))
+        };
+        match self.license.system {
+            DrmSystem::ClearKey => return plain(clearkey::request(kids)),
+            DrmSystem::Proprietary => {
+                let body = self.license.request.as_ref().and_then(|r| r.body.as_ref());
+                let body = body.map(|b| context.scope.fill(b)).transpose()?;
+                return plain(body.unwrap_or_default().into_bytes());
+            }
+            _ => {}
+        }
+        let Some(source) = &self.license.challenge else {
+            return Ok(None);
+        };
+        if let (Some(device), Some(options)) = (&self.device, &source.device) {
+            return challenge::fresh(context, device, options, kids, self.certificate.as_ref()).map(Some);
+        }
+        challenge::provided(context, source, self.license.system, kids).await
+    }
+
+    /// What is rehearsed besides the licence itself.
+    async fn rehearse(
+        &self,
+        context: &mut Context<'_, '_>,
+        challenge: &Challenge,
+        first: &Answered,
+        state: &mut LicenseState,
+    ) -> Result<(), Failure> {
+        let rehearse = self.license.rehearse;
+        if rehearse.freshness {
+            let ask = Ask {
+                before: Some(&first.sha256),
+                ..self.ask(Purpose::Again, challenge)
+            };
+            self.send(context, ask).await?;
+        }
+        if rehearse.renewal
+            && let Some(again) = self.fresh(context, &self.kids).await?
+        {
+            self.send(context, self.ask(Purpose::Renewal, &again)).await?;
+        }
+        let previous = state.rotated(&self.kids);
+        if rehearse.rotation
+            && !previous.is_empty()
+            && let Some(before) = self.fresh(context, &previous).await?
+        {
+            let ask = Ask {
+                kids: previous,
+                ..self.ask(Purpose::PreviousPeriod, &before)
+            };
+            self.send(context, ask).await?;
+        }
+        Ok(())
+    }
+
+    /// A wrong request.
+    async fn denied(
+        &self,
+        context: &mut Context<'_, '_>,
+        right: &Challenge,
+        variant: &DeniedVariant,
+    ) -> Result<(), Failure> {
+        let options = self.license.token.as_ref();
+        let carrier = |value: String| options.map(|o| token::carry(o, value));
+        let own = |context: &Context<'_, '_>, name: &str| {
+            context
+                .scope
+                .fill(&format!("${{credentials.{name}}}"))
+                .map(|v| v.trim().to_owned())
+        };
+        let minted = async |context: &mut Context<'_, '_>, claims: Option<&str>, validity| {
+            let mint = options.and_then(|o| o.mint.as_ref());
+            let mint = mint.ok_or_else(|| unusable("the token of a wrong request needs token.mint"))?;
+            token::mint_token(context, mint, claims, validity)
+        };
+        let token = match (variant.flaw, &variant.token_credential) {
+            (Flaw::NoToken, _) => Some(None),
+            (_, Some(name)) => Some(carrier(own(context, name)?)),
+            (Flaw::ExpiredToken, _) => Some(carrier(minted(context, None, Validity::Before).await?)),
+            (Flaw::NotYetValidToken, _) => Some(carrier(minted(context, None, Validity::Later).await?)),
+            (Flaw::TamperedToken, _) => {
+                let good = match options {
+                    Some(options) => token::good(context, options)?.0,
+                    None => String::new(),
+                };
+                Some(carrier(drmwatch_tokens::tampered(&good)))
+            }
+            (_, None) if variant.claims.is_some() => {
+                let claims = variant.claims.as_deref();
+                Some(carrier(minted(context, claims, Validity::Now).await?))
+            }
+            _ => None,
+        };
+        let kids = match &variant.kids {
+            Some(texts) => parsed(texts)?,
+            None => self.kids.clone(),
+        };
+        let other = match (&variant.challenge_credential, &variant.kids) {
+            (Some(name), _) => Some(challenge::recorded(context, self.license.system, name)?),
+            // A request that was made for one licence is not for another.
+            (None, Some(_)) => self.fresh(context, &kids).await?,
+            _ if !right.recorded => self.fresh(context, &kids).await?,
+            _ => None,
+        };
+        let ask = Ask {
+            kids,
+            token,
+            headers: variant.headers.as_deref().unwrap_or_default(),
+            variant: Some(variant),
+            ..self.ask(Purpose::Denied(variant.flaw), other.as_ref().unwrap_or(right))
+        };
+        self.send(context, ask).await.map(drop)
+    }
+
+    /// Sends one request of the ladder.
+    async fn send(&self, context: &mut Context<'_, '_>, ask: Ask<'_>) -> Result<Answered, Failure> {
+        let request = self.request(context, &ask)?;
+        let mut expected = self.expected(ask.purpose);
+        expected.kids.clone_from(&ask.kids);
+        expected.recorded = ask.challenge.recorded;
+        expected.policy.clone_from(&self.license.policy);
+        if let Some(variant) = ask.variant {
+            expected.statuses = variant.statuses.clone().unwrap_or(expected.statuses);
+            expected.reasons.clone_from(&variant.reasons);
+        }
+        let mut known = Known {
+            root: self.root.as_deref(),
+            ..Known::default()
+        };
+        match (&ask.challenge.facts, &self.device) {
+            (Facts::Fresh(signed), Some(device)) => known.signed = Some((device, signed)),
+            (Facts::Widevine(challenge), _) => known.widevine = Some(challenge),
+            (Facts::PlayReady(challenge), _) => known.playready = Some(challenge),
+            _ => {}
+        }
+        let extraction = extraction(self.license);
+        let (system, purpose, cloud) = (self.license.system, ask.purpose, self.signer.is_some());
+        exchange(context, expected, request, ask.before, |response| {
+            if cloud {
+                return from_cloud(response, purpose, &known);
+            }
+            let licence = extraction.extract(&response.body).ok();
+            read(system, purpose, &response.body, licence.as_deref(), &known)
+        })
+        .await
+    }
+
+    fn request(&self, context: &Context<'_, '_>, ask: &Ask<'_>) -> Result<Request, Failure> {
+        let license = self.license;
+        let options = license.request.clone().unwrap_or_default();
+        let encoding = match options.encoding.unwrap_or_default() {
+            BodyEncoding::Raw => wrapper::Encoding::Raw,
+            BodyEncoding::Base64 => wrapper::Encoding::Base64,
+            BodyEncoding::Form => wrapper::Encoding::Form {
+                field: options.field.clone().unwrap_or_default(),
+            },
+            BodyEncoding::Json => {
+                let text = context.scope.fill(options.body.as_deref().unwrap_or("{}"))?;
+                wrapper::Encoding::Json {
+                    template: serde_json::from_str(&text)
+                        .map_err(|_| unusable("request.body must be a JSON object"))?,
+                    pointer: options.field.clone().unwrap_or_default(),
+                }
+            }
+        };
+        let (body, encoded) = match &self.signer {
+            Some(signer) => {
+                let parse_only = license
+                    .widevine
+                    .as_ref()
+                    .and_then(|w| w.cloud.as_ref())
+                    .is_some_and(|c| c.parse_only);
+                let asked = cloud::Ask {
+                    payload: &ask.challenge.bytes,
+                    content_id: None,
+                    parse_only,
+                };
+                (signer.request(&asked), Some("application/json"))
+            }
+            None => encoding.encode(&ask.challenge.bytes),
+        };
+        let mut headers = context.headers(&license.headers)?;
+        for own in context.headers(ask.headers)? {
+            headers.retain(|(name, _)| !name.eq_ignore_ascii_case(&own.0));
+            headers.push(own);
+        }
+        let mut url = context.scope.fill(&license.url)?;
+        let mut query = context.headers(&options.query)?;
+        match ask.token.as_ref().unwrap_or(&self.token) {
+            Some(Carrier::Header(name, value)) => headers.push((name.clone(), value.clone())),
+            Some(Carrier::Query(name, value)) => query.push((name.clone(), value.clone())),
+            None => {}
+        }
+        if !query.is_empty() {
+            let mut parsed = crate::net::parse(&url)?;
+            parsed.query_pairs_mut().extend_pairs(&query);
+            url = parsed.to_string();
+        }
+        for (name, value) in &ask.challenge.headers {
+            add(&mut headers, name, value);
+        }
+        let (kind, action) = match license.system {
+            DrmSystem::ClearKey | DrmSystem::Proprietary => ("application/json", None),
+            DrmSystem::PlayReady => (playready::CONTENT_TYPE, Some(playready::SOAP_ACTION)),
+            DrmSystem::Widevine | DrmSystem::FairPlay => ("application/octet-stream", None),
+        };
+        add(
+            &mut headers,
+            "content-type",
+            options.content_type.as_deref().or(encoded).unwrap_or(kind),
+        );
+        if let Some(action) = action {
+            add(&mut headers, "soapaction", action);
+        }
+        Ok(Request {
+            method: options.method.map_or(hyper::Method::POST, crate::http::method_of),
+            url,
+            headers,
+            body: if options.method == Some(Method::Get) {
+                Vec::new()
+            } else {
+                body
+            },
+            max_redirects: 5,
+            max_body: MAX_LICENSE,
+            truncate: false,
+            address: None,
+        })
+    }
 }
 
-/// The licence must hold a key for every key id asked for.
-fn complete(host: &str, missing: &[Kid], held: &[Kid]) -> Result<(), Failure> {
-    let Some(kid) = missing.first() else { return Ok(()) };
-    let texts: Vec<String> = held.iter().take(8).map(Kid::to_string).collect();
-    let held = if texts.is_empty() {
-        "none".into()
-    } else {
-        texts.join(", ")
+/// Adds a header that is not there.
+fn add(headers: &mut Vec<(String, String)>, name: &str, value: &str) {
+    if !headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) {
+        headers.push((name.to_owned(), value.to_owned()));
+    }
+}
+
+/// Expiry of the certificate that the last exchange showed, whatever came of it.
+fn note_expiry(context: &mut Context<'_, '_>) {
+    if let Some(
+        Message::ServiceCertificate { expires, .. } | Message::ApplicationCertificate { expires, .. },
+    ) = context.exchanges.last().map(|x| &x.message)
+    {
+        context.facts.drm_certificate_not_after = *expires;
+    }
+}
+
+fn extraction(license: &LicenseStep) -> wrapper::Extraction {
+    let Some(options) = &license.response else {
+        return match license.system {
+            // Their answers are JSON and XML by themselves.
+            DrmSystem::ClearKey | DrmSystem::PlayReady => wrapper::Extraction::Raw,
+            _ => wrapper::Extraction::Auto,
+        };
     };
-    let message = format!("the licence of {host} must hold a key for {kid}; it holds {held}");
-    Err(Failure::fail(Reason::KeyMissing, message))
+    let field = options.field.clone().unwrap_or_default();
+    match options.extraction {
+        Extraction::Auto => wrapper::Extraction::Auto,
+        Extraction::Raw => wrapper::Extraction::Raw,
+        Extraction::Base64 => wrapper::Extraction::Base64,
+        Extraction::JsonPointer => wrapper::Extraction::Json { pointer: field },
+        Extraction::XmlElement => wrapper::Extraction::Xml { element: field },
+    }
+}
+
+fn cloud_signer(
+    context: &Context<'_, '_>,
+    options: &drmwatch_api::WidevineCloud,
+) -> Result<cloud::Signer, Failure> {
+    let hex = |name: &str, length: usize| -> Result<Vec<u8>, Failure> {
+        let text = context.scope.fill(&format!("${{credentials.{name}}}"))?;
+        let digits: Vec<u8> = text.trim().bytes().collect();
+        let nibble = |c: u8| (c as char).to_digit(16);
+        let bytes: Option<Vec<u8>> = digits
+            .chunks(2)
+            .map(|pair| match pair {
+                [a, b] => Some((nibble(*a)? << 4 | nibble(*b)?) as u8),
+                _ => None,
+            })
+            .collect();
+        bytes.filter(|b| b.len() == length).ok_or_else(|| {
+            unusable(format!(
+                "the credential {name} must be {length} bytes in hexadecimal"
+            ))
+        })
+    };
+    let (key, iv) = (
+        hex(&options.key_credential, 32)?,
+        hex(&options.iv_credential, 16)?,
+    );
+    Ok(cloud::Signer {
+        provider: options.provider.clone(),
+        key: key.try_into().unwrap_or([0; 32]),
+        iv: iv.try_into().unwrap_or([0; 16]),
+    })
+}
+
+/// An answer of Google's cloud: a status in JSON, with the licence in it.
+fn from_cloud(response: &Response, purpose: Purpose, known: &Known<'_>) -> Message {
+    use drmwatch_api::LicenseReason;
+    let Ok(answer) = cloud::Answer::parse(&response.body) else {
+        return Message::Unread;
+    };
+    if answer.status != "OK" {
+        let revoked = answer.status.contains("REVOKED");
+        let reason = match answer.status.as_str() {
+            _ if revoked => LicenseReason::DeviceRevoked,
+            "SIGNATURE_FAILED" | "INVALID_LICENSE_CHALLENGE" | "MALFORMED_REQUEST" => {
+                LicenseReason::ChallengeRefused
+            }
+            "INVALID_CONTENT_KEY_DATA" | "CONTENT_ID_MISSING" | "INVALID_CONTENT_ID" => {
+                LicenseReason::KeyNotFound
+            }
+            "ACCESS_DENIED" => LicenseReason::LicenseDenied,
+            _ => LicenseReason::LicenseServerError,
+        };
+        return Message::Refusal {
+            code: format!("status {}", answer.status.chars().take(64).collect::<String>()),
+            text: answer
+                .internal_status
+                .map_or(String::new(), |s| format!("internal status {s}")),
+            reason,
+        };
+    }
+    match answer.license() {
+        Ok(Some(licence)) => read(
+            DrmSystem::Widevine,
+            purpose,
+            &response.body,
+            Some(&licence),
+            known,
+        ),
+        // A look at the request only.
+        Ok(None) => Message::License(Box::default()),
+        Err(error) => Message::Broken {
+            problem: error.to_string(),
+        },
+    }
 }

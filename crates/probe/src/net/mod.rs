@@ -28,6 +28,7 @@ use url::Url;
 pub const USER_AGENT: &str = concat!("drmwatch/", env!("CARGO_PKG_VERSION"), " (+https://drmwatch.io)");
 
 /// One request to make.
+#[derive(Clone)]
 pub struct Request {
     /// Method.
     pub method: Method,

@@ -1,0 +1,263 @@
+//! From what users wrote to what runners do, with every mistake named.
+//!
+//! The API server refuses most mistakes at apply, by the schema and the CEL rules in `crates/api`. The
+//! same rules stand here once more, in Rust: a folder of YAML has no API server, and the cases in
+//! `crates/api/invalid` hold both to the same words.
+
+mod license;
+mod references;
+mod steps;
+
+pub(crate) use references::texts;
+
+use crate::{Plan, ProbeId, presets};
+use drmwatch_api::{Credential, DrmProbe, EgressPolicy, Execution, MonitoredTenant, RunnerPool, Step};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One mistake: where, and what must be instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Path of the field, as `spec.steps[0].http.url`.
+    pub field: String,
+    /// What must be.
+    pub message: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Problem {
+            field: field.into(),
+            message: message.into(),
+        });
+    }
+    fn demand(&mut self, holds: bool, field: impl Into<String>, message: &str) {
+        if !holds {
+            self.add(field, message);
+        }
+    }
+}
+
+/// Names of the variables that `expect` may use, for each kind of step.
+pub fn step_variables(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "http" => &["status", "headers", "body", "json", "durationSeconds"],
+        "stream" => &["live", "liveEdgeAgeSeconds", "variants", "kids"],
+        "license" => &["status", "keys", "durationSeconds", "level", "policy"],
+        "keyServer" => &["status", "keys", "durationSeconds"],
+        _ => &["outputs", "facts", "durationSeconds"],
+    }
+}
+
+/// The kind of a step, by its name in YAML.
+pub fn step_kind(step: &Step) -> &'static str {
+    match step {
+        Step { http: Some(_), .. } => "http",
+        Step { stream: Some(_), .. } => "stream",
+        Step { license: Some(_), .. } => "license",
+        Step {
+            key_server: Some(_), ..
+        } => "keyServer",
+        _ => "plugin",
+    }
+}
+
+/// Makes a probe of a tenant ready to run in `region` by a pool with this `egress` policy, or gives
+/// every problem found.
+pub fn compile(
+    tenant: &MonitoredTenant,
+    probe: &DrmProbe,
+    region: &str,
+    egress: &EgressPolicy,
+) -> Result<Plan, Vec<Problem>> {
+    let mut problems = Problems::default();
+    check_schedule(probe, &mut problems);
+    let tls = probe
+        .spec
+        .tls
+        .clone()
+        .or_else(|| tenant.spec.defaults.tls.clone())
+        .unwrap_or_default();
+    let used = steps::check(probe, &tls, &mut problems);
+    let known: BTreeMap<&str, &Credential> = tenant
+        .spec
+        .credentials
+        .iter()
+        .chain(&probe.spec.credentials)
+        .map(|credential| (credential.name.as_str(), credential))
+        .collect();
+    let mut credentials = BTreeMap::new();
+    for (name, field) in used {
+        match known.get(name.as_str()) {
+            Some(credential) => {
+                credentials.insert(name, credential.secret_key_ref.clone());
+            }
+            None => problems.add(
+                field,
+                format!("credentials.{name} must be declared in credentials of the probe or its tenant"),
+            ),
+        }
+    }
+    if !problems.0.is_empty() {
+        return Err(problems.0);
+    }
+    let schedule = &probe.spec.schedule;
+    let interval = schedule.interval_seconds.map(|s| s.unsigned_abs());
+    let name = probe.metadata.name.clone().unwrap_or_default();
+    Ok(Plan {
+        uid: probe.metadata.uid.clone().unwrap_or_else(|| name.clone()),
+        id: ProbeId {
+            namespace: probe
+                .metadata
+                .namespace
+                .clone()
+                .unwrap_or_else(|| "default".into()),
+            tenant: probe.spec.tenant_ref.name.clone(),
+            probe: name,
+        },
+        generation: probe.metadata.generation.unwrap_or(1),
+        region: region.to_owned(),
+        execution: probe.spec.execution,
+        interval_seconds: interval,
+        starting_deadline_seconds: schedule
+            .starting_deadline_seconds
+            .map(|s| s.unsigned_abs())
+            .or(interval)
+            .unwrap_or(3600),
+        timeout_seconds: probe.spec.timeout_seconds.unsigned_abs(),
+        suspend: schedule.suspend || tenant.spec.suspend,
+        credentials,
+        tls,
+        egress: egress.clone(),
+        budget: tenant.spec.budget.clone(),
+        steps: probe.spec.steps.iter().map(presets::resolve).collect(),
+    })
+}
+
+/// Problems of a tenant by itself.
+pub fn check_tenant(tenant: &MonitoredTenant) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    name_fits(
+        &tenant.metadata.name,
+        40,
+        ", so that TENANT-SERVICE fits a label",
+        &mut problems,
+    );
+    unique(
+        tenant.spec.services.iter().map(|s| &s.name),
+        "spec.services",
+        "service names must be unique",
+        &mut problems,
+    );
+    unique(
+        tenant.spec.credentials.iter().map(|c| &c.name),
+        "spec.credentials",
+        "credential names must be unique",
+        &mut problems,
+    );
+    let defaults = &tenant.spec.defaults;
+    if let (Some(timeout), Some(interval)) = (defaults.timeout_seconds, defaults.interval_seconds) {
+        problems.demand(
+            timeout < interval,
+            "spec.defaults",
+            "timeoutSeconds must be less than intervalSeconds",
+        );
+    }
+    for (n, service) in tenant.spec.services.iter().enumerate() {
+        let kinds = [
+            service.stream.is_some(),
+            service.license.is_some(),
+            service.endpoint.is_some(),
+        ];
+        problems.demand(
+            kinds.iter().filter(|k| **k).count() == 1,
+            format!("spec.services[{n}]"),
+            "a service must have exactly one of stream, license, endpoint",
+        );
+    }
+    problems.0
+}
+
+/// Problems of a pool.
+pub fn check_pool(pool: &RunnerPool) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    name_fits(
+        &pool.metadata.name,
+        40,
+        ", so that names made from it fit",
+        &mut problems,
+    );
+    for (n, cidr) in pool.spec.egress.allow_cidrs.iter().enumerate() {
+        if cidr.parse::<ipnet::IpNet>().is_err() {
+            problems.add(
+                format!("spec.egress.allowCidrs[{n}]"),
+                format!("{cidr:?} must be a range such as 10.20.0.0/16 or fd00::/8"),
+            );
+        }
+    }
+    problems.0
+}
+
+fn name_fits(name: &Option<String>, limit: usize, why: &str, problems: &mut Problems) {
+    let fits = name.as_ref().is_none_or(|n| n.len() <= limit);
+    problems.demand(
+        fits,
+        "metadata.name",
+        &format!("metadata.name must be at most {limit} characters{why}"),
+    );
+}
+
+fn unique<'a>(names: impl Iterator<Item = &'a String>, field: &str, message: &str, problems: &mut Problems) {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            problems.add(field, format!("{message}: {name} is there twice"));
+        }
+    }
+}
+
+fn check_schedule(probe: &DrmProbe, problems: &mut Problems) {
+    let (schedule, spec) = (&probe.spec.schedule, &probe.spec);
+    name_fits(&probe.metadata.name, 63, "", problems);
+    problems.demand(
+        schedule.interval_seconds.is_some() != schedule.cron.is_some(),
+        "spec.schedule",
+        "schedule must have exactly one of intervalSeconds, cron",
+    );
+    problems.demand(
+        schedule.time_zone.is_none() || schedule.cron.is_some(),
+        "spec.schedule.timeZone",
+        "timeZone must be used with cron only",
+    );
+    problems.demand(
+        spec.execution == Execution::Job || schedule.cron.is_none(),
+        "spec.schedule.cron",
+        "schedule.cron must be used with execution: Job; a resident probe needs schedule.intervalSeconds",
+    );
+    if let Some(interval) = schedule.interval_seconds {
+        problems.demand(
+            (5..=86_400).contains(&interval),
+            "spec.schedule.intervalSeconds",
+            "intervalSeconds must be between 5 and 86400",
+        );
+        problems.demand(
+            spec.timeout_seconds < interval,
+            "spec.timeoutSeconds",
+            "timeoutSeconds must be less than schedule.intervalSeconds",
+        );
+        problems.demand(
+            spec.execution == Execution::Resident
+                || (interval > 0 && interval % 60 == 0 && 3600 % interval == 0),
+            "spec.schedule.intervalSeconds",
+            "schedule.intervalSeconds must be whole minutes that divide an hour when execution is Job",
+        );
+    }
+}

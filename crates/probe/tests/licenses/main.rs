@@ -1,0 +1,8 @@
+//! Licence and key servers: system by fault, must-deny, rehearsals, sessions, hooks, budgets, evidence.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../bench/mod.rs"]
+mod bench;
+mod flows;
+mod specs;
+mod table;
