@@ -36,8 +36,9 @@ packagers: setup-packagers ## live streams of ffmpeg, gohlslib and nginx, an RTM
 	GOHLSLIB=$(BIN)/gohlslib cargo test -p drmwatch-probe --test packagers -- --nocapture
 
 .PHONY: verdicts
-verdicts: setup-rust ## the confusion table of the stream checks: a benign, a borderline and a severe fault for each
+verdicts: setup-rust ## the confusion tables: stream checks by fault (benign, borderline, severe), DRM systems by fault
 	cargo test --quiet -p drmwatch-probe --test verdict_table -- --nocapture
+	cargo test --quiet -p drmwatch-probe --test licenses every_fault -- --nocapture
 
 .PHONY: soak
 soak: setup-rust ## hours of healthy streams in virtual time, punctual and not, and the real ones for SOAK_SECONDS (600)
@@ -72,7 +73,7 @@ lint: setup-rust ## rustfmt, clippy, generated files, licences and bans (where c
 .PHONY: generate
 generate: setup-rust setup-e2e ## rewrite what is generated: crds/, the chart's copy, docs/, snapshots, rendered charts
 	UPDATE=1 INSTA_UPDATE=always cargo test -p drmwatch-api -p drmwatch-metrics -p drmwatch-checks -p drmwatch-operator --quiet
-	UPDATE=1 cargo test -p drmwatch-probe --test verdict_table --quiet
+	UPDATE=1 cargo test -p drmwatch-probe --test verdict_table --test licenses --quiet
 	UPDATE=1 bash charts/test.sh $(BIN)
 
 .PHONY: chart

@@ -1,7 +1,9 @@
 //! A folder of YAML, read as a cluster would read it.
 
 use drmwatch_api::{DrmProbe, EgressPolicy, MonitoredTenant, RunnerPool};
-use drmwatch_plan::{Plan, Problem, Secrets, check_pool, check_tenant, compile, default_probes};
+use drmwatch_plan::{
+    Plan, Problem, Secrets, check_credentials, check_pool, check_tenant, compile, default_probes,
+};
 use granit_parser::{Event, Parser};
 use k8s_openapi::api::core::v1::Secret;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -303,7 +305,16 @@ fn build(objects: Objects, region: &str, egress: &EgressPolicy, folder: &mut Fol
                 // Without a cluster there is no UID; names are unique within a folder.
                 plan.uid = format!("{namespace}/{}", plan.id.probe);
                 match secrets(&plan, &objects.secrets) {
-                    Ok(secrets) => folder.plans.push((plan, secrets)),
+                    Ok(secrets) => {
+                        let unusable = check_credentials(&plan, &secrets);
+                        if unusable.is_empty() {
+                            folder.plans.push((plan, secrets));
+                        }
+                        let mistakes = unusable
+                            .iter()
+                            .map(|u| source.at("spec.credentials", u.to_string()));
+                        folder.mistakes.extend(mistakes);
+                    }
                     Err(message) => folder.mistakes.push(source.at("spec.credentials", message)),
                 }
             }

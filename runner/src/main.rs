@@ -2,12 +2,13 @@
 //!
 //! *Resident* (`--pool`): watches the plan Secrets of the shards that it holds by Lease. *Once*
 //! (`--once`): runs a mounted plan and exits with 0 for pass, 1 for fail, 2 for inconclusive, 3 for an
-//! error of ours. *Standalone* (a folder): compiles the same YAML with the same function, without a
+//! error of ours. *Replay* (`--replay`): judges the record of a run again, offline. *Standalone* (a folder): compiles the same YAML with the same function, without a
 //! cluster. All three end in `drmwatch_probe::Engine::run`.
 //!
 //! Only `cluster` talks to Kubernetes; everything else works on a laptop.
 
 mod cluster;
+mod evidence;
 mod folder;
 mod memory;
 mod once;
@@ -26,6 +27,15 @@ use tracing::error;
 /// Exit code for an error of ours, in every mode.
 const OUR_ERROR: u8 = 3;
 
+/// Exit code of a verdict.
+fn exit_code(verdict: drmwatch_plan::Verdict) -> ExitCode {
+    ExitCode::from(match verdict {
+        drmwatch_plan::Verdict::Pass => 0,
+        drmwatch_plan::Verdict::Fail(_) => 1,
+        drmwatch_plan::Verdict::Inconclusive(_) => 2,
+    })
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
@@ -33,18 +43,27 @@ async fn main() -> ExitCode {
     if let Mode::Check(folder) = options.mode() {
         return standalone::check(&folder, &options);
     }
+    if let Mode::Replay(file) = options.mode() {
+        return evidence::replay(&file);
+    }
     let engine = match Resolver::system() {
-        Ok(resolver) => Arc::new(Engine::new(resolver, clock::system)),
+        Ok(resolver) => {
+            let engine = Engine::new(resolver, clock::system);
+            Arc::new(match &options.plugins {
+                Some(folder) => engine.with_plugins(folder.clone()),
+                None => engine,
+            })
+        }
         Err(error) => {
             error!(error = %error, "the resolver configuration can't be read");
             return ExitCode::from(OUR_ERROR);
         }
     };
     let result = match options.mode() {
-        Mode::Once(folder) => return once::run(&folder, options.termination_log.as_deref(), &engine).await,
+        Mode::Once(folder) => return once::run(&folder, &options, &engine).await,
         Mode::Standalone(folder) => standalone::run(&folder, &options, engine).await,
         Mode::Resident(pool) => cluster::run(&pool, &options, engine).await,
-        Mode::Check(_) => Ok(()),
+        Mode::Check(_) | Mode::Replay(_) => Ok(()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

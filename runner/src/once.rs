@@ -1,7 +1,7 @@
 //! `--once`: a mounted plan, one run, an exit code.
 
-use crate::OUR_ERROR;
-use drmwatch_plan::{CREDENTIAL_PREFIX, Outcome, PLAN_KEY, Plan, Secrets, Verdict};
+use crate::{OUR_ERROR, evidence, options::Options};
+use drmwatch_plan::{CREDENTIAL_PREFIX, Outcome, PLAN_KEY, Plan, Secrets};
 use drmwatch_probe::{Engine, Prepared, ProbeState};
 use std::{fs, io, path::Path, process::ExitCode};
 use tracing::error;
@@ -10,7 +10,7 @@ use tracing::error;
 const MAX_MESSAGE: usize = 4096;
 
 /// Runs the plan in `folder`, prints its outcome, and writes it where the kubelet looks.
-pub async fn run(folder: &Path, termination_log: Option<&Path>, engine: &Engine) -> ExitCode {
+pub async fn run(folder: &Path, options: &Options, engine: &Engine) -> ExitCode {
     let (plan, secrets) = match read(folder) {
         Ok(read) => read,
         Err(error) => {
@@ -19,21 +19,23 @@ pub async fn run(folder: &Path, termination_log: Option<&Path>, engine: &Engine)
         }
     };
     let outcome = match Prepared::new(plan, secrets, engine.resolver()) {
-        Ok(prepared) => engine.run(&prepared, &mut ProbeState::default()).await,
+        Ok(prepared) => {
+            let outcome = engine.run(&prepared, &mut ProbeState::default()).await;
+            if let Some(folder) = &options.evidence {
+                evidence::keep(folder, prepared.plan(), &outcome);
+            }
+            outcome
+        }
         Err(error) => Outcome::without_steps(error.verdict(), error.to_string(), engine.now()),
     };
     println!("{}", serde_json::to_string(&outcome).unwrap_or_default());
-    if let Some(path) = termination_log
+    if let Some(path) = options.termination_log.as_deref()
         && let Err(error) = fs::write(path, message(outcome.clone()))
     {
         error!(path = %path.display(), %error, "the termination message can't be written");
         return ExitCode::from(OUR_ERROR);
     }
-    ExitCode::from(match outcome.verdict {
-        Verdict::Pass => 0,
-        Verdict::Fail(_) => 1,
-        Verdict::Inconclusive(_) => 2,
-    })
+    crate::exit_code(outcome.verdict)
 }
 
 fn read(folder: &Path) -> io::Result<(Plan, Secrets)> {
@@ -92,7 +94,7 @@ fn message(mut outcome: Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use drmwatch_plan::{Hop, Reason, StepOutcome};
+    use drmwatch_plan::{Hop, Reason, StepOutcome, Verdict};
 
     #[test]
     fn a_termination_message_always_fits_and_keeps_the_verdict() {

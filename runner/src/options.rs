@@ -12,7 +12,7 @@ use std::{net::SocketAddr, path::PathBuf};
 #[command(name = "drmwatch-runner", version)]
 pub struct Options {
     /// Folder of YAML to run without a cluster.
-    #[arg(required_unless_present_any = ["pool", "once", "check"], conflicts_with_all = ["pool", "once", "check"])]
+    #[arg(required_unless_present_any = ["pool", "once", "check", "replay"], conflicts_with_all = ["pool", "once", "check"])]
     folder: Option<PathBuf>,
     /// Run the plan in this folder (a mounted plan Secret) once, print its outcome and exit.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["pool", "check"])]
@@ -20,6 +20,15 @@ pub struct Options {
     /// Check a folder of YAML, print every mistake with file, line and field, and exit.
     #[arg(long, value_name = "FOLDER", conflicts_with = "pool")]
     check: Option<PathBuf>,
+    /// Judge the record of a run again (a file of --evidence), say what it gives, and exit with its verdict.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pool", "once", "check", "folder"])]
+    replay: Option<PathBuf>,
+    /// Folder of programs that plug-in steps and challenge providers may run, by name.
+    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_PLUGINS")]
+    pub plugins: Option<PathBuf>,
+    /// Folder in which records of runs that begin to fail are kept, without anything secret; the newest 200.
+    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_EVIDENCE")]
+    pub evidence: Option<PathBuf>,
     /// Work for this RunnerPool.
     #[arg(long, env = "DRMWATCH_POOL")]
     pool: Option<String>,
@@ -60,6 +69,8 @@ pub struct Options {
 pub enum Mode {
     /// Check a folder.
     Check(PathBuf),
+    /// Judge a record again.
+    Replay(PathBuf),
     /// Run a mounted plan once.
     Once(PathBuf),
     /// Run a folder.
@@ -71,6 +82,9 @@ pub enum Mode {
 impl Options {
     /// What to do. clap has seen to it that exactly one is given.
     pub fn mode(&self) -> Mode {
+        if let Some(file) = &self.replay {
+            return Mode::Replay(file.clone());
+        }
         match (&self.check, &self.once, &self.pool, &self.folder) {
             (Some(folder), ..) => Mode::Check(folder.clone()),
             (_, Some(folder), ..) => Mode::Once(folder.clone()),

@@ -7,7 +7,11 @@ use crate::{memory::Memory, sink::Sink};
 use drmwatch_metrics::*;
 use drmwatch_plan::{Outcome, Plan, Reason, Secrets, Slots, Verdict, phase};
 use drmwatch_probe::{Engine, Prepared, ProbeState};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use tracing::{error, warn};
 
@@ -21,6 +25,28 @@ pub struct Scheduler {
     memory: Memory,
     tasks: BTreeMap<String, Task>,
     unusable: std::collections::BTreeSet<String>,
+    places: Places,
+}
+
+/// What plans' shards are chosen by, where it is not their UID: the tenant, of those with a budget.
+#[derive(Clone, Default)]
+pub struct Places(Arc<RwLock<BTreeMap<String, String>>>);
+
+impl Places {
+    /// The shard of a plan.
+    pub fn shard_of(&self, uid: &str, shards: u32) -> u32 {
+        let places = self.0.read().unwrap_or_else(|e| e.into_inner());
+        drmwatch_plan::shard_of(places.get(uid).map_or(uid, String::as_str), shards)
+    }
+
+    fn note(&self, plan: &Plan) {
+        let key = plan.shard_key();
+        let mut places = self.0.write().unwrap_or_else(|e| e.into_inner());
+        match key == plan.uid {
+            true => places.remove(&plan.uid),
+            false => places.insert(plan.uid.clone(), key),
+        };
+    }
 }
 
 struct Task {
@@ -52,12 +78,18 @@ impl Scheduler {
             memory: Memory::default(),
             tasks: BTreeMap::new(),
             unusable: Default::default(),
+            places: Places::default(),
         }
     }
 
     /// What its probes remember.
     pub fn memory(&self) -> Memory {
         self.memory.clone()
+    }
+
+    /// Shards of plans that are not chosen by their own UID, shared with who writes verdicts.
+    pub fn places(&self) -> Places {
+        self.places.clone()
     }
 
     /// UIDs of the plans that it runs.
@@ -74,6 +106,7 @@ impl Scheduler {
         {
             return;
         }
+        self.places.note(&plan);
         if let Some(old) = self.tasks.remove(&plan.uid) {
             let _ = old.stop.send(Stop::Replaced);
             // Identity or suspension may have changed: what the old plan said of itself is not kept.

@@ -1,9 +1,11 @@
 //! Where outcomes go: metrics always, the log and the status writer on a transition.
 
+use crate::evidence;
 use drmwatch_metrics::{Metrics, Owner, record_outcome};
 use drmwatch_plan::{Outcome, Plan, Verdict, VerdictRecord};
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard},
 };
 use tokio::sync::mpsc;
@@ -28,17 +30,19 @@ pub struct Sink {
     pub metrics: Metrics,
     rows: Arc<Mutex<BTreeMap<String, Row>>>,
     transitions: mpsc::UnboundedSender<Transition>,
+    evidence: Option<PathBuf>,
 }
 
 impl Sink {
-    /// A sink, and the transitions that come out of it.
-    pub fn new(metrics: Metrics) -> (Sink, mpsc::UnboundedReceiver<Transition>) {
+    /// A sink, and the transitions that come out of it. `evidence`: where records of failures are kept.
+    pub fn new(metrics: Metrics, evidence: Option<PathBuf>) -> (Sink, mpsc::UnboundedReceiver<Transition>) {
         let (transitions, receiver) = mpsc::unbounded_channel();
         (
             Sink {
                 metrics,
                 rows: Arc::default(),
                 transitions,
+                evidence,
             },
             receiver,
         )
@@ -64,12 +68,15 @@ impl Sink {
             plan.uid.clone(),
             Row {
                 record: shown,
-                last: outcome.clone(),
+                last: shown_of(outcome),
             },
         );
         drop(rows);
         if !changed {
             return;
+        }
+        if let Some(folder) = &self.evidence {
+            evidence::keep(folder, plan, outcome);
         }
         let (probe, tenant, step) = (
             &plan.id,
@@ -79,10 +86,10 @@ impl Sink {
         match outcome.verdict {
             Verdict::Pass => info!(%probe, %tenant, "the probe passes"),
             Verdict::Fail(reason) => {
-                warn!(%probe, %tenant, step, %reason, message = outcome.message, "the probe fails")
+                warn!(%probe, %tenant, step, %reason, trace = outcome.trace_id, message = outcome.message, "the probe fails")
             }
             Verdict::Inconclusive(reason) => {
-                warn!(%probe, %tenant, step, %reason, message = outcome.message, "the probe can't tell");
+                warn!(%probe, %tenant, step, %reason, trace = outcome.trace_id, message = outcome.message, "the probe can't tell");
             }
         }
         let _ = self.transitions.send((plan.uid.clone(), Some(record)));
@@ -103,4 +110,11 @@ impl Sink {
         rows.sort_by(|a, b| a.record.id.cmp(&b.record.id));
         rows
     }
+}
+
+/// An outcome without the records of its requests: a table does not show them.
+fn shown_of(outcome: &Outcome) -> Outcome {
+    let mut shown = outcome.clone();
+    shown.steps.iter_mut().for_each(|step| step.exchanges.clear());
+    shown
 }

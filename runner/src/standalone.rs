@@ -67,7 +67,7 @@ pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<
         &[env!("CARGO_PKG_VERSION"), &options.region, "standalone"],
         1.0,
     );
-    let (sink, mut transitions) = Sink::new(metrics.clone());
+    let (sink, mut transitions) = Sink::new(metrics.clone(), options.evidence.clone());
     // Nobody keeps a status here: transitions are in the log.
     tokio::spawn(async move { while transitions.recv().await.is_some() {} });
     let mut scheduler = Scheduler::new(engine, sink.clone());

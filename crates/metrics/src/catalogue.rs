@@ -123,12 +123,16 @@ catalogue! {
     STREAM_FETCHED = "drmwatch_stream_fetched_bytes", Kind::Gauge, Runner, true, ["step"];
     /// Seconds from the licence request to the end of its answer.
     LICENSE_LATENCY = "drmwatch_license_latency_seconds", Kind::Histogram(SECONDS), Runner, true, ["step"];
-    /// How far up the ladder a licence step came: 1 the DRM system's certificate of the server, 2 the refusal of what must be refused, 3 a licence for a recorded request.
+    /// How far up the ladder a license or keyServer step came: 0 transport, 1 the DRM system's certificate of the server, 2 the refusal of what must be refused, 3 a licence for a recorded request, 4 for a fresh one, 5 keys of a key server.
     LICENSE_LEVEL = "drmwatch_license_level", Kind::Gauge, Runner, true, ["step"];
     /// Unix time at which the DRM system's own certificate of the licence server expires.
     DRM_CERTIFICATE_EXPIRY = "drmwatch_drm_certificate_expiry_timestamp_seconds", Kind::Gauge, Runner, true, ["step"];
     /// Unix time at which the first to expire of the server certificates met by a step does so, recorded even when the certificate was refused.
     CERTIFICATE_EXPIRY = "drmwatch_certificate_expiry_timestamp_seconds", Kind::Gauge, Runner, true, ["step"];
+    /// Requests that probing made, redirects included.
+    PROBE_REQUESTS = "drmwatch_probe_requests_total", Kind::Counter, Runner, true, [];
+    /// What is left of the request budget of the probe's tenant, from 0 to 1; absent without a budget.
+    BUDGET_LEFT = "drmwatch_tenant_budget_left_ratio", Kind::Gauge, Runner, true, [];
     /// Bytes of answer bodies that probing took from the tenant, as they came over the wire.
     RESPONSE_BYTES = "drmwatch_probe_response_bytes_total", Kind::Counter, Runner, true, [];
     /// 1, with the runner's version, region and pool.

@@ -38,6 +38,11 @@ pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
     }
     let bytes = outcome.steps.iter().flat_map(|s| &s.hops).map(|h| h.bytes).sum();
     metrics.add(&RESPONSE_BYTES, owner, &[], bytes);
+    let requests: usize = outcome.steps.iter().map(|s| s.hops.len()).sum();
+    metrics.add(&PROBE_REQUESTS, owner, &[], requests as u64);
+    if let Some(left) = outcome.budget_left {
+        metrics.set(&BUDGET_LEFT, owner, &[], left);
+    }
     for step in &outcome.steps {
         let name = step.name.as_str();
         metrics.observe(&STEP_DURATION, owner, &[name], step.duration_seconds);

@@ -8,6 +8,7 @@
 //! A plan holds references to secrets, never their values; those travel beside it as [`Secrets`].
 
 mod compile;
+mod credentials;
 mod defaults;
 mod expression;
 mod outcome;
@@ -20,6 +21,7 @@ mod shard;
 mod template;
 
 pub use compile::{Problem, check_pool, check_tenant, compile, step_kind, step_variables};
+pub use credentials::{UnusableCredential, check_credentials};
 pub use defaults::default_probes;
 pub use expression::{Expression, ExpressionError};
 pub use outcome::{

@@ -133,7 +133,14 @@ pub(crate) async fn run(
     let kids: Vec<Kid> = ask.keys.iter().map(|k| k.kid).collect();
     let text: Vec<String> = kids.iter().map(Kid::to_string).collect();
     context.scope.output(&step.name, "kids", text.join(","), false);
-    findings.insert(step.name.clone(), Finding { kids, canary: None });
+    findings.insert(
+        step.name.clone(),
+        Finding {
+            kids,
+            of_key_server: true,
+            canary: None,
+        },
+    );
     Ok(Found {
         variables: json!({
             "status": response.status.as_u16(),

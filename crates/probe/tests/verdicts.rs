@@ -6,7 +6,7 @@ mod bench;
 
 use bench::Bench;
 use drmwatch_plan::Outcome;
-use drmwatch_probe::ProbeState;
+use drmwatch_probe::{Engine, ProbeState, clock, net::Resolver};
 use drmwatch_testkit::Fault;
 
 fn get(url: &str) -> String {

@@ -3,7 +3,7 @@
 use super::plan_secret;
 use crate::{context::Context, metered::Error};
 use drmwatch_api::{DrmProbe, MonitoredTenant, RunnerPool};
-use drmwatch_plan::Plan;
+use drmwatch_plan::{Plan, Secrets, UnusableCredential, check_credentials};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, ResourceExt};
 use std::collections::BTreeMap;
@@ -38,6 +38,7 @@ pub enum Missing {
         name: String,
         key: String,
     },
+    Unusable(Vec<UnusableCredential>),
 }
 
 /// Tenant and pool of a probe.
@@ -124,5 +125,13 @@ pub async fn secrets(
         }
         values.insert(credential, value.clone());
     }
-    Ok(Ok(values))
+    let mut texts = Secrets::default();
+    for (credential, value) in &values {
+        texts.insert(credential, String::from_utf8_lossy(&value.0));
+    }
+    let unusable = check_credentials(plan, &texts);
+    Ok(match unusable.is_empty() {
+        true => Ok(values),
+        false => Err(Missing::Unusable(unusable)),
+    })
 }

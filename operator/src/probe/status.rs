@@ -106,6 +106,10 @@ impl Readiness {
                         "the credential {credential} must be text, and the key {key} of the Secret {name} is not UTF-8"
                     ),
                 ),
+                Missing::Unusable(unusable) => {
+                    let texts: Vec<String> = unusable.iter().take(10).map(ToString::to_string).collect();
+                    is("False", "CredentialUnusable", texts.join("; "))
+                }
             },
         }
     }

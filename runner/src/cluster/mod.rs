@@ -76,17 +76,17 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
         1.0,
     );
     metrics.set(&RUNNER_SHARDS, &program, &[], 0.0);
-    let (sink, transitions) = Sink::new(metrics.clone());
+    let (sink, transitions) = Sink::new(metrics.clone(), options.evidence.clone());
     let scheduler = Arc::new(Mutex::new(Scheduler::new(engine, sink)));
     let ready = drmwatch_program::Ready::default();
     let address = drmwatch_program::serve(options.listen, metrics.clone(), ready.clone()).await?;
     info!(pool, namespace = options.namespace, metrics = %address, "resident");
     let shard_of = {
-        let shards = options.shards;
-        move |uid: &str| drmwatch_plan::shard_of(uid, shards)
+        let (shards, places) = (options.shards, scheduler.lock().await.places());
+        move |uid: &str| places.shard_of(uid, shards)
     };
     let writer = verdicts::Writer::new(client.clone(), of.clone());
-    let writer = tokio::spawn(writer.run(transitions, shard_of));
+    let writer = tokio::spawn(writer.run(transitions, shard_of.clone()));
     let memory = scheduler.lock().await.memory();
     let states = states::HandOver::new(client.clone(), of.clone(), memory);
     let mut keeper = shards::Keeper::new(client.clone(), of, &options.identity, options.shards);
@@ -99,7 +99,7 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
                 for shard in change.gained {
                     info!(shard, "took the shard");
                     states.take(shard).await;
-                    let source = plans::Source::new(client.clone(), &options.namespace, pool, shard);
+                    let source = plans::Source::new(client.clone(), options, pool, shard);
                     held.insert(shard, tokio::spawn(source.run(scheduler.clone())));
                 }
                 for shard in change.lost {

@@ -1,7 +1,7 @@
 //! Plans of one shard, from their Secrets.
 
 use super::{POOL_LABEL, SHARD_LABEL};
-use crate::scheduler::Scheduler;
+use crate::{options::Options, scheduler::Scheduler};
 use drmwatch_plan::{CREDENTIAL_PREFIX, PLAN_KEY, Plan, Secrets};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
@@ -20,6 +20,8 @@ use tracing::warn;
 /// Watches the plans of one shard.
 pub struct Source {
     api: Api<Secret>,
+    shard: u32,
+    shards: u32,
     selector: String,
     /// UID of the plan in each Secret, by the Secret's name.
     known: BTreeMap<String, String>,
@@ -27,10 +29,12 @@ pub struct Source {
 
 impl Source {
     /// A source for one shard of a pool.
-    pub fn new(client: Client, namespace: &str, pool: &str, shard: u32) -> Source {
+    pub fn new(client: Client, options: &Options, pool: &str, shard: u32) -> Source {
         let selector = format!("{POOL_LABEL}={pool},{SHARD_LABEL}={shard}");
         Source {
-            api: Api::namespaced(client, namespace),
+            api: Api::namespaced(client, &options.namespace),
+            shard,
+            shards: options.shards,
             selector,
             known: BTreeMap::new(),
         }
@@ -88,7 +92,12 @@ impl Source {
     }
 
     fn drop(&mut self, name: &str, scheduler: &mut Scheduler) {
-        if let Some(uid) = self.known.remove(name) {
+        let Some(uid) = self.known.remove(name) else {
+            return;
+        };
+        // A plan whose tenant was given a budget, or lost it, moves to another shard: the news of the new place may come
+        // before this one of the old.
+        if scheduler.places().shard_of(&uid, self.shards) == self.shard {
             scheduler.remove(&uid, true);
         }
     }

@@ -493,7 +493,7 @@ fn expected_kids(case: &mut Case<'_>) {
                 "the stream must have key id {kid} and has none: it is in the clear"
             ))
             .reason(Reason::KidMissing),
-            false => wrong("the stream has other key ids than it must")
+            false => wrong(turned(kid, &found).unwrap_or("the stream has other key ids than it must"))
                 .expected(kid.to_string())
                 .seen(list(&found)),
         };
@@ -501,12 +501,20 @@ fn expected_kids(case: &mut Case<'_>) {
     }
     if let Some((name, other)) = &case.snapshot.active.other_kids {
         let evidence = (found != *other).then(|| {
-            wrong(format!("the key ids differ from those of {name}"))
+            let order = other.iter().find_map(|kid| turned(kid, &found));
+            let order = order.map(|o| format!(": {o}")).unwrap_or_default();
+            wrong(format!("the key ids differ from those of {name}{order}"))
                 .expected(list(other))
                 .seen(list(&found))
         });
         case.findings.judge(Check::D12, None, evidence);
     }
+}
+
+/// What to say where a key id is there with its bytes in another order: the commonest cause of a wrong one.
+fn turned(kid: &Kid, found: &[Kid]) -> Option<&'static str> {
+    let turned = found.contains(&signal::from_guid(kid.0));
+    turned.then_some("the stream has the key id with its bytes in GUID order")
 }
 
 fn policy(case: &mut Case<'_>) {

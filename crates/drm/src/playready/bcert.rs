@@ -149,6 +149,11 @@ impl Chain {
     }
 }
 
+/// Whether bytes are a key that can be a root: X and Y of a point on P-256.
+pub fn is_root(bytes: &[u8]) -> bool {
+    point(bytes).is_some()
+}
+
 /// A public key of X and Y.
 fn point(bytes: &[u8]) -> Option<VerifyingKey> {
     if bytes.len() != 64 {

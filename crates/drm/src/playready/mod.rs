@@ -13,7 +13,7 @@ mod response;
 mod signature;
 mod xmr;
 
-pub use bcert::{Certificate, CertificateError, Chain, SIGN_RESPONSE};
+pub use bcert::{Certificate, CertificateError, Chain, SIGN_RESPONSE, is_root};
 pub use canonical::{Form, canonical};
 pub use challenge::{Challenge, ChallengeError, MALFORMED, unwrap_key_message};
 pub use fault::{Fault, meaning};

@@ -13,6 +13,11 @@ use thiserror::Error;
 pub const GOOGLE_ROOT: &[u8] = include_bytes!("../../vectors/widevine-root-key.der");
 /// `DrmCertificate.type` of a service.
 const SERVICE: u64 = 3;
+/// Whether bytes are a key that can be a root: RSA, PKCS #1 DER.
+pub fn is_root(bytes: &[u8]) -> bool {
+    PublicKey::from_pkcs1_der(bytes).is_ok()
+}
+
 /// Length of the salt, bytes.
 const SALT: usize = 20;
 

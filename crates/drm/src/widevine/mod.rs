@@ -9,7 +9,7 @@ mod device;
 mod license;
 mod request;
 
-pub use certificate::{CertificateError, GOOGLE_ROOT, ServiceCertificate};
+pub use certificate::{CertificateError, GOOGLE_ROOT, ServiceCertificate, is_root};
 pub use device::{Ask, Device, DeviceError, ProofError, Signed, signature_key};
 pub use license::{Hdcp, Key, KeyKind, License, Policy, SecurityLevel};
 pub use request::{Challenge, MALFORMED, SERVICE_CERTIFICATE_REQUEST};

@@ -55,6 +55,8 @@ const APPEARANCE: Duration = Duration::from_millis(500);
 /// What a stream step leaves to later steps.
 pub(crate) struct Finding {
     pub kids: Vec<Kid>,
+    /// They are a key server's: content must have them.
+    pub of_key_server: bool,
     /// A track whose opening can be verified, with its newest segment.
     pub canary: Option<(Track, Bytes)>,
 }
@@ -222,7 +224,7 @@ pub(crate) async fn run(
     state: &mut ProbeState,
     findings: &mut BTreeMap<String, Finding>,
 ) -> Result<Found, Failure> {
-    let settings = settings::of(spec)?;
+    let mut settings = settings::of(spec)?;
     let url = crate::net::parse(&context.scope.fill(&spec.url)?)?;
     let fetcher = Fetcher {
         door: context.client,
@@ -242,7 +244,16 @@ pub(crate) async fn run(
         .expected
         .same_kids_as
         .as_ref()
-        .and_then(|name| Some((name.clone(), findings.get(name)?.kids.clone())));
+        .and_then(|name| Some((name.clone(), findings.get(name)?)));
+    // What a key server gave, the content must have; formats of the same asset must agree with each other.
+    let other = match other {
+        Some((_, finding)) if finding.of_key_server => {
+            settings.expect.kids.extend(&finding.kids);
+            None
+        }
+        Some((name, finding)) => Some((name, finding.kids.clone())),
+        None => None,
+    };
     let looked = look(&fetcher, spec, &settings, &url, want_canary, other, before).await;
     context
         .hops
@@ -280,7 +291,14 @@ pub(crate) async fn run(
     let kids = all_kids(&snapshot.renditions);
     let texts: Vec<String> = kids.iter().map(Kid::to_string).collect();
     context.scope.output(&step.name, "kids", texts.join(","), false);
-    findings.insert(step.name.clone(), Finding { kids, canary });
+    findings.insert(
+        step.name.clone(),
+        Finding {
+            kids,
+            of_key_server: false,
+            canary,
+        },
+    );
     Ok(Found {
         variables: json!({
             "live": snapshot.live,

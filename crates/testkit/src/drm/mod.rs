@@ -27,6 +27,11 @@ use std::sync::Mutex;
 /// Key of this world's tokens (HS256).
 pub const TOKEN_KEY: &str = "drm-town-signs-with-this-and-nothing-else";
 
+/// Key with which a provider signs requests to the cloud.
+pub const CLOUD_KEY: [u8; 32] = [0x11; 32];
+/// And its vector.
+pub const CLOUD_IV: [u8; 16] = [0x22; 16];
+
 /// The servers.
 pub(crate) struct Town {
     widevine: widevine::Server,
@@ -164,6 +169,7 @@ impl Town {
             ("POST", ["speke", version]) => self.speke.answer(faults, request, version),
             ("GET", ["speke", "heartbeat"]) => answer(200, "text/plain", "OK"),
             (_, ["session", rest @ ..]) => self.session(faults, request, rest),
+            ("POST", ["cloud"]) => self.cloud(faults, request.body),
             ("POST", ["hook", "challenge"]) => {
                 let challenge = playready::fresh_challenge();
                 let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, challenge);
@@ -296,6 +302,49 @@ impl Town {
             return Some(Refusal::KeyNotFound);
         }
         None
+    }
+
+    /// Google's JSON form: the signature is looked at, and the recording is granted.
+    fn cloud(&self, faults: &Faults, body: &[u8]) -> Answer {
+        use aes::Aes256;
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        use cbc::cipher::{BlockModeDecrypt, KeyIvInit, block_padding::Pkcs7};
+        use sha1::{Digest, Sha1};
+        let status = |status: &str| json(200, json!({ "status": status, "internal_status": 17 }));
+        let asked: Value = serde_json::from_slice(body).unwrap_or_default();
+        let decode = |value: &Value| {
+            STANDARD
+                .decode(value.as_str().unwrap_or_default())
+                .unwrap_or_default()
+        };
+        let (inner, signature) = (decode(&asked["request"]), decode(&asked["signature"]));
+        let opened = cbc::Decryptor::<Aes256>::new(&CLOUD_KEY.into(), &CLOUD_IV.into())
+            .decrypt_padded_vec::<Pkcs7>(&signature);
+        if !opened.is_ok_and(|sum| sum[..] == Sha1::digest(&inner)[..]) {
+            return status("SIGNATURE_FAILED");
+        }
+        if faults.has(Fault::DrmDeviceRevoked) {
+            return status("DRM_DEVICE_CERTIFICATE_REVOKED");
+        }
+        if faults.has(Fault::DrmInternal) {
+            return status("INTERNAL_ERROR");
+        }
+        let inner: Value = serde_json::from_slice(&inner).unwrap_or_default();
+        let payload = decode(&inner["payload"]);
+        if inner["parse_only"] == true {
+            return json(
+                200,
+                json!({ "status": "OK", "message_type": "LICENSE_REQUEST", "security_level": 3 }),
+            );
+        }
+        if !self.widevine.recorded(&payload) {
+            return status("INVALID_LICENSE_CHALLENGE");
+        }
+        let licence = STANDARD.encode(self.widevine.grant(faults, &payload).body);
+        json(
+            200,
+            json!({ "status": "OK", "license": licence, "message_type": "LICENSE_REQUEST" }),
+        )
     }
 
     /// Login, heartbeat and teardown of a proprietary system: one session at a time.

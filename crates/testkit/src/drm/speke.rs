@@ -20,6 +20,27 @@ pub const USER: &str = "packager";
 /// With what password.
 pub const PASSWORD: &str = "packagers-password";
 
+const NONCE: &str = "a-nonce-of-the-key-server";
+
+/// RFC 7616 section 3.4.1, with SHA-256 and qop=auth.
+fn digest(given: &str, request: &Request<'_>) -> bool {
+    let field = |name: &str| {
+        let at = given.find(&format!("{name}=\""))? + name.len() + 2;
+        Some(&given[at..at + given[at..].find('"')?])
+    };
+    let hash = |text: String| {
+        Sha256::digest(text)
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect::<String>()
+    };
+    let one = hash(format!("{USER}:keys:{PASSWORD}"));
+    let two = hash(format!("{}:{}?{}", request.method, request.path, request.query));
+    let cnonce = field("cnonce").unwrap_or_default();
+    let right = hash(format!("{one}:{NONCE}:00000001:{cnonce}:auth:{two}"));
+    field("response") == Some(right.as_str())
+}
+
 pub(super) struct Server;
 
 fn kid_of(text: &str) -> Option<[u8; 16]> {
@@ -67,7 +88,24 @@ impl Server {
         let has = |fault| faults.has(fault);
         let refused = |status, code: &str| json(status, json!({ "code": code }));
         let basic = format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")));
-        if request.authorization != Some(&basic) || has(Fault::DrmDenied) {
+        let allowed = match (request.query, request.authorization) {
+            ("auth=digest", None) => {
+                let header =
+                    format!("Digest realm=\"keys\", qop=\"auth\", algorithm=SHA-256, nonce=\"{NONCE}\"");
+                return Answer {
+                    headers: vec![("www-authenticate", header)],
+                    ..refused(401, "who_are_you")
+                };
+            }
+            ("auth=digest", Some(given)) => digest(given, request),
+            ("auth=aws", given) => given.is_some_and(|g| {
+                g.starts_with("AWS4-HMAC-SHA256 Credential=packager/")
+                    && g.contains("SignedHeaders=host;x-amz-date")
+                    && request.header("x-amz-date").is_some()
+            }),
+            (_, given) => given == Some(&basic),
+        };
+        if !allowed || has(Fault::DrmDenied) {
             return refused(403, "who_are_you");
         }
         for (fault, status, code) in [

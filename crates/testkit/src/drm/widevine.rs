@@ -226,6 +226,11 @@ impl Server {
         vouched().is_some()
     }
 
+    /// The recording, which this world knows.
+    pub fn recorded(&self, body: &[u8]) -> bool {
+        self.asked(body).is_some_and(|asked| asked.recorded)
+    }
+
     pub fn grant(&self, faults: &Faults, body: &[u8]) -> Answer {
         let has = |fault| faults.has(fault);
         let asked = self.asked(body).unwrap_or(Asked {
