@@ -46,10 +46,12 @@ soak: setup-rust ## hours of healthy streams in virtual time, punctual and not, 
 	SOAK_SECONDS=$${SOAK_SECONDS:-600} $(MAKE) packagers
 
 .PHONY: opinions
-opinions: setup-rust ## other people's parsers on the same files (Node.js)
-	@bash scripts/need.sh npm
+opinions: setup-rust ## other people's parsers, clients and servers on the same bytes (Node.js, Python)
+	@bash scripts/need.sh npm python
 	cd e2e/opinions && npm install --silent --no-audit --no-fund
+	@bash e2e/opinions/drm/setup.sh $(CACHE)/opinions
 	OPINIONS=$(CURDIR)/e2e/opinions cargo test --quiet -p drmwatch-media --test second_opinions -- --nocapture
+	DRM_OPINIONS=$(CACHE)/opinions cargo test --quiet -p drmwatch-probe --test licenses opinions -- --nocapture
 
 .PHONY: bench
 bench: setup-rust ## speed and memory beside peers in the same run, as ratios

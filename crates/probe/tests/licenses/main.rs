@@ -4,5 +4,6 @@
 #[path = "../bench/mod.rs"]
 mod bench;
 mod flows;
+mod opinions;
 mod specs;
 mod table;
