@@ -62,6 +62,16 @@ pub struct RunnerPoolSpec {
     /// Which addresses its runners may connect to.
     #[serde(default)]
     pub egress: EgressPolicy,
+    /// PersistentVolumeClaim in the pool's namespace with programs that plug-in steps may run, by name
+    /// (docs/plugins.md). Mounted read-only, also in the pods of Jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub plugins_claim: Option<String>,
+    /// PersistentVolumeClaim in the pool's namespace in which runners keep records of runs that begin to fail
+    /// (docs/licences.md, "Evidence"): nothing secret is in them. Several runners need one that many may write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub evidence_claim: Option<String>,
 }
 
 impl RunnerPoolSpec {

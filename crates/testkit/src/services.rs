@@ -113,7 +113,7 @@ impl Site {
             (_, ["redirect", "metadata"]) => self.redirect("http://169.254.169.254/latest/meta-data/"),
             (_, ["redirect", "nowhere"]) => answer(302, "text/plain", ""),
             ("GET", ["status", code]) => answer(code.parse().unwrap_or(400), "text/plain", "as asked"),
-            ("GET", ["echo-headers"]) => json(200, json!({ "authorization": request.authorization })),
+            (_, ["echo-headers"]) => json(200, json!({ "authorization": request.authorization })),
             ("POST", ["slack"]) => self.receive(request.body),
             ("GET", ["slack"]) => json(
                 200,

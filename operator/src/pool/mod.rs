@@ -24,7 +24,7 @@ use kube::{
         watcher,
     },
 };
-pub use objects::restricted;
+pub use objects::{restricted, volumes};
 use std::{sync::Arc, time::Duration};
 
 /// Reconciles pools for as long as it is let.

@@ -1,7 +1,7 @@
 //! What a pool consists of. Pure.
 
 use crate::{metered::Error, options::Options};
-use drmwatch_api::RunnerPool;
+use drmwatch_api::{RunnerPool, RunnerPoolSpec};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::ServiceAccount,
@@ -64,7 +64,8 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
     let matches = json!({ "matchLabels": { "app.kubernetes.io/name": "drmwatch-runner", POOL_LABEL: pool.name_any() } });
     let probe = |path: &str| json!({ "httpGet": { "path": path, "port": "metrics" }, "periodSeconds": 5, "failureThreshold": 3 });
     let resources = spec.resources.as_ref().map(serde_json::to_value).transpose()?;
-    let container = json!({
+    let (volumes, mounts, mut places) = volumes(spec);
+    let mut container = json!({
         "name": "runner",
         "image": options.runner_image,
         "imagePullPolicy": options.runner_pull_policy,
@@ -84,7 +85,13 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
         "resources": resources.unwrap_or_else(|| json!({ "requests": { "cpu": "50m", "memory": "64Mi" }, "limits": { "memory": "512Mi" } })),
         "securityContext": restricted(),
     });
-    let deployment = json!({
+    if let Some(env) = container["env"].as_array_mut() {
+        env.append(&mut places);
+    }
+    if !mounts.is_empty() {
+        container["volumeMounts"] = json!(mounts);
+    }
+    let mut deployment = json!({
         "metadata": metadata,
         "spec": {
             "replicas": spec.replicas,
@@ -111,6 +118,11 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
             },
         },
     });
+    if !volumes.is_empty() {
+        let pod = &mut deployment["spec"]["template"]["spec"];
+        pod["volumes"] = json!(volumes);
+        pod["securityContext"]["fsGroup"] = json!(65532);
+    }
     let rules = json!([
         { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"] },
         { "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch"] },
@@ -133,6 +145,29 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
     })
 }
 
+/// Volumes, mounts and environment of the claims of a pool.
+pub fn volumes(spec: &RunnerPoolSpec) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
+    let claims = [
+        ("plugins", "DRMWATCH_PLUGINS", &spec.plugins_claim, true),
+        ("evidence", "DRMWATCH_EVIDENCE", &spec.evidence_claim, false),
+    ];
+    let (mut volumes, mut mounts, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, variable, claim, read_only) in claims {
+        let Some(claim) = claim else { continue };
+        let path = format!("/{name}");
+        let mut source = json!({ "claimName": claim });
+        let mut mount = json!({ "name": name, "mountPath": path });
+        if read_only {
+            source["readOnly"] = json!(true);
+            mount["readOnly"] = json!(true);
+        }
+        volumes.push(json!({ "name": name, "persistentVolumeClaim": source }));
+        mounts.push(mount);
+        places.push(json!({ "name": variable, "value": path }));
+    }
+    (volumes, mounts, places)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,5 +183,35 @@ mod tests {
         .unwrap();
         let options = Options::parse_from(["operator", "--region", "eu", "--runner-image", "runner:1"]);
         insta::assert_yaml_snapshot!(build(&pool, &options).unwrap());
+    }
+
+    #[test]
+    fn claims_are_mounted_where_the_runner_looks() {
+        let pool: RunnerPool = serde_json::from_value(json!({
+            "apiVersion": "drmwatch.io/v1alpha1", "kind": "RunnerPool",
+            "metadata": { "name": "default", "namespace": "drmwatch-runners", "uid": "u-1" },
+            "spec": { "pluginsClaim": "tools", "evidenceClaim": "records" },
+        }))
+        .unwrap();
+        let options = Options::parse_from(["operator", "--region", "eu", "--runner-image", "runner:1"]);
+        let pod = build(&pool, &options)
+            .unwrap()
+            .deployment
+            .spec
+            .unwrap()
+            .template
+            .spec
+            .unwrap();
+        let container = &pod.containers[0];
+        let mounts: Vec<_> = container
+            .volume_mounts
+            .iter()
+            .flatten()
+            .map(|m| (m.mount_path.as_str(), m.read_only))
+            .collect();
+        assert_eq!(mounts, [("/plugins", Some(true)), ("/evidence", None)]);
+        let variables: Vec<_> = container.env.iter().flatten().map(|e| e.name.as_str()).collect();
+        assert!(variables.contains(&"DRMWATCH_PLUGINS") && variables.contains(&"DRMWATCH_EVIDENCE"));
+        assert_eq!(pod.volumes.unwrap().len(), 2);
     }
 }

@@ -2,7 +2,11 @@
 //! runner.
 
 use super::plan_secret;
-use crate::{metered::Error, options::Options, pool::restricted};
+use crate::{
+    metered::Error,
+    options::Options,
+    pool::{restricted, volumes},
+};
 use drmwatch_api::{DrmProbe, RunnerPool};
 use drmwatch_plan::{Plan, phase};
 use k8s_openapi::api::batch::v1::CronJob;
@@ -24,7 +28,14 @@ pub fn build(plan: &Plan, probe: &DrmProbe, pool: &RunnerPool, options: &Options
         .as_ref()
         .map(serde_json::to_value)
         .transpose()?;
-    let pod = json!({
+    let (claimed, mounted, places) = volumes(&pool.spec);
+    let mut volumes = vec![
+        json!({ "name": "plan", "secret": { "secretName": plan_secret::name(&plan.uid), "defaultMode": 288 } }),
+    ];
+    let mut mounts = vec![json!({ "name": "plan", "mountPath": "/plan", "readOnly": true })];
+    volumes.extend(claimed);
+    mounts.extend(mounted);
+    let mut pod = json!({
         "metadata": { "labels": labels, "annotations": annotations },
         "spec": {
             "restartPolicy": "Never",
@@ -42,11 +53,14 @@ pub fn build(plan: &Plan, probe: &DrmProbe, pool: &RunnerPool, options: &Options
                 "args": ["--once", "/plan", "--termination-log", "/dev/termination-log"],
                 "resources": resources.unwrap_or_else(|| json!({ "requests": { "cpu": "10m", "memory": "32Mi" }, "limits": { "memory": "256Mi" } })),
                 "securityContext": restricted(),
-                "volumeMounts": [{ "name": "plan", "mountPath": "/plan", "readOnly": true }],
+                "volumeMounts": mounts,
             }],
-            "volumes": [{ "name": "plan", "secret": { "secretName": plan_secret::name(&plan.uid), "defaultMode": 288 } }],
+            "volumes": volumes,
         },
     });
+    if !places.is_empty() {
+        pod["spec"]["containers"][0]["env"] = json!(places);
+    }
     let mut metadata = plan_secret::metadata(plan, pool);
     if let Some(labels) = &mut metadata.labels {
         labels.remove("drmwatch.io/shard");

@@ -117,6 +117,7 @@ impl Device {
         let identity = STANDARD
             .decode(compact)
             .map_err(|_| DeviceError::Base64("the client id"))?;
+        check_identity(&identity)?;
         let parsed = match key.contains("-----BEGIN") {
             true => PrivateKey::from_pkcs8_pem(key)
                 .ok()
@@ -136,10 +137,7 @@ impl Device {
 
     /// A credential from its parts.
     pub fn new(identity: Vec<u8>, key: PrivateKey) -> Result<Device, DeviceError> {
-        let message = Message::parse(&identity, 0).map_err(|_| DeviceError::Identity)?;
-        if message.bytes(2).is_none_or(<[u8]>::is_empty) {
-            return Err(DeviceError::Identity);
-        }
+        check_identity(&identity)?;
         if key.size() < 128 {
             return Err(DeviceError::Key);
         }
@@ -238,6 +236,15 @@ impl Device {
         mac.verify_slice(message.signature.unwrap_or_default())
             .map_err(|_| ProofError::Signature)?;
         Ok(license)
+    }
+}
+
+/// A ClientIdentification has a token.
+fn check_identity(identity: &[u8]) -> Result<(), DeviceError> {
+    let message = Message::parse(identity, 0).map_err(|_| DeviceError::Identity)?;
+    match message.bytes(2).is_some_and(|token| !token.is_empty()) {
+        true => Ok(()),
+        false => Err(DeviceError::Identity),
     }
 }
 

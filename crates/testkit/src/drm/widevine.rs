@@ -18,6 +18,7 @@ use rsa::{
 };
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use std::sync::OnceLock;
 
 const BINARY: &str = "application/octet-stream";
 const SERIAL: [u8; 16] = *b"drm-town-service";
@@ -68,18 +69,22 @@ fn certificate(kind: u64, serial: &[u8], key: &PrivateKey, expires: u32, by: &Pr
     Writer::default().bytes(1, &inner).bytes(2, &signature).finish()
 }
 
-/// The test device's ClientIdentification.
+/// The test device's ClientIdentification: the same for the life of the process, though signatures are salted.
 pub fn identity() -> Vec<u8> {
-    let token = certificate(2, b"drm-town-device!", &device(), 0, &root_key());
-    let info = Writer::default()
-        .bytes(1, b"company_name")
-        .bytes(2, b"drm.town")
-        .finish();
-    Writer::default()
-        .number(1, 1)
-        .bytes(2, &token)
-        .bytes(3, &info)
-        .finish()
+    static MADE: OnceLock<Vec<u8>> = OnceLock::new();
+    let made = MADE.get_or_init(|| {
+        let token = certificate(2, b"drm-town-device!", &device(), 0, &root_key());
+        let info = Writer::default()
+            .bytes(1, b"company_name")
+            .bytes(2, b"drm.town")
+            .finish();
+        Writer::default()
+            .number(1, 1)
+            .bytes(2, &token)
+            .bytes(3, &info)
+            .finish()
+    });
+    made.clone()
 }
 
 /// A licence request as a player in privacy mode records it: for the canary's key id, with an identity that nobody here
