@@ -46,17 +46,18 @@ soak: setup-rust ## hours of healthy streams in virtual time, punctual and not, 
 	SOAK_SECONDS=$${SOAK_SECONDS:-600} $(MAKE) packagers
 
 .PHONY: opinions
-opinions: setup-rust ## other people's parsers, clients and servers on the same bytes (Node.js, Python)
-	@bash scripts/need.sh npm python
+opinions: setup-rust ## other people's parsers, clients, servers and a browser on the same bytes (Node.js, Python, Chromium)
+	@bash scripts/need.sh npm python chromium
 	cd e2e/opinions && npm install --silent --no-audit --no-fund
 	@bash e2e/opinions/drm/setup.sh $(CACHE)/opinions
 	OPINIONS=$(CURDIR)/e2e/opinions cargo test --quiet -p drmwatch-media --test second_opinions -- --nocapture
-	DRM_OPINIONS=$(CACHE)/opinions cargo test --quiet -p drmwatch-probe --test licenses opinions -- --nocapture
+	OPINIONS=$(CURDIR)/e2e/opinions DRM_OPINIONS=$(CACHE)/opinions cargo test --quiet -p drmwatch-probe --test licenses opinions -- --nocapture
 
 .PHONY: bench
 bench: setup-rust ## speed and memory beside peers in the same run, as ratios
 	cargo bench --quiet -p drmwatch-media --bench peers
 	cargo bench --quiet -p drmwatch-probe --bench memory
+	cargo bench --quiet -p drmwatch-probe --bench licences
 
 .PHONY: fuzz
 fuzz: setup-rust ## each parser for FUZZ_SECONDS (60); what is new is kept in fuzz/corpus and replayed by `make unit`

@@ -5,5 +5,6 @@
 mod bench;
 mod flows;
 mod opinions;
+mod seeds;
 mod specs;
 mod table;

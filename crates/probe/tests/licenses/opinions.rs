@@ -259,3 +259,41 @@ async fn protoc_reads_our_messages() {
     }
     assert!(text.starts_with("1: 1\n2 {"), "{text}");
 }
+
+/// So that the world's ClearKey server and streams are not only our own idea: a browser plays them, and does not where
+/// the probe says that nobody could.
+#[tokio::test(flavor = "multi_thread")]
+async fn chromium_and_shaka_player_play_with_our_licence() {
+    let (Some(_), Some(node)) = (Oracles::find(), std::env::var_os("OPINIONS")) else {
+        return;
+    };
+    let bench = Bench::start().await;
+    let url = format!("http://{}", bench.world.http);
+    for (fault, said) in [
+        (None, "\"seconds\""),
+        // Shaka's codes: VIDEO_ERROR (the decoder), LICENSE_REQUEST_FAILED.
+        (Some(Fault::LicenseWrongKey), "\"error\":3016"),
+        (Some(Fault::LicenseDenied), "\"error\":6007"),
+    ] {
+        let answer = post(&format!("{}/token", bench.world.http), "demo-api-key", b"");
+        let token: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+        fault.into_iter().for_each(|f| bench.world.faults.set(f, true));
+        let mut command = Command::new("node");
+        command
+            .arg("player.mjs")
+            .arg(&url)
+            .arg(token["access_token"].as_str().unwrap())
+            .current_dir(&node);
+        let output = tokio::task::spawn_blocking(move || command.output())
+            .await
+            .unwrap()
+            .unwrap();
+        fault.into_iter().for_each(|f| bench.world.faults.set(f, false));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            text.contains(said),
+            "{fault:?}: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
