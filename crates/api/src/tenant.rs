@@ -1,6 +1,6 @@
 //! `MonitoredTenant`: a customer whose services are watched.
 
-use crate::{Credential, Header, PoolRef, StreamFormat, Tls};
+use crate::{Credential, DrmSystem, Header, PoolRef, StreamFormat, Tls};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -124,7 +124,7 @@ pub struct Service {
     /// A stream: manifest, playlists, init and newest segments are checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<StreamService>,
-    /// A licence server: a licence is obtained for the key ids that the stream signals.
+    /// A licence server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<LicenseService>,
     /// A plain HTTP endpoint that must answer with success.
@@ -148,20 +148,36 @@ pub struct StreamService {
     pub headers: Vec<Header>,
 }
 
-/// A ClearKey licence server, tested with the key ids that a stream signals.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, JsonSchema)]
+/// A licence server. Of ClearKey a licence is got for the key ids that the stream signals; of the other systems what can
+/// be proved without a client is: the system's certificate, and the refusal of a request that nobody signed. More takes a
+/// probe of its own (docs/licences.md).
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.streamUrl) == (self.system == 'ClearKey')").message("streamUrl must be used with system: ClearKey, whose licences need key ids"))]
+#[x_kube(validation = Rule::new("self.system != 'Proprietary'").message("a service of system Proprietary must be written as a probe"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LicenseService {
     /// URL of the licence server.
     #[schemars(length(min = 8, max = 2048), regex(pattern = r"^(https?://|\$\{)"))]
     pub url: String,
+    /// DRM system. Defaults to ClearKey.
+    #[serde(default = "clear_key")]
+    pub system: DrmSystem,
     /// URL of the stream whose key ids are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 8, max = 2048), regex(pattern = r"^(https?://|\$\{)"))]
-    pub stream_url: String,
+    pub stream_url: Option<String>,
+    /// URL of the application certificate (FairPlay).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 2048), regex(pattern = r"^(https?://|\$\{)"))]
+    pub certificate_url: Option<String>,
     /// Headers to send to the licence server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub headers: Vec<Header>,
+}
+
+fn clear_key() -> DrmSystem {
+    DrmSystem::ClearKey
 }
 
 /// A plain HTTP endpoint.

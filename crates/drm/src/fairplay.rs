@@ -167,7 +167,7 @@ impl Ckc {
                 there,
             });
         }
-        if there == 0 || there % 16 != 0 {
+        if there == 0 || !there.is_multiple_of(16) {
             return Err(FairPlayError::Blocks(28));
         }
         Ok(Ckc {

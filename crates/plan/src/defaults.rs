@@ -1,7 +1,7 @@
 //! A tenant's services as probes.
 
 use drmwatch_api::{
-    DrmProbe, DrmProbeSpec, DrmSystem, HttpStep, LicenseStep, Method, MonitoredTenant, Schedule, Service,
+    DrmProbe, DrmProbeSpec, FairPlay, HttpStep, LicenseStep, Method, MonitoredTenant, Schedule, Service,
     Step, StreamStep, TenantRef,
 };
 
@@ -67,14 +67,19 @@ fn steps(service: &Service) -> Vec<Step> {
         });
     }
     if let Some(s) = &service.license {
-        steps.push(Step {
-            stream: Some(stream_step(&s.stream_url)),
-            ..step("stream")
-        });
+        if let Some(url) = &s.stream_url {
+            steps.push(Step {
+                stream: Some(stream_step(url)),
+                ..step("stream")
+            });
+        }
         let license = LicenseStep {
             headers: s.headers.clone(),
-            kids_from: Some("stream".into()),
-            ..LicenseStep::new(DrmSystem::ClearKey, &s.url)
+            kids_from: s.stream_url.is_some().then(|| "stream".into()),
+            fair_play: s.certificate_url.clone().map(|url| FairPlay {
+                certificate_url: Some(url),
+            }),
+            ..LicenseStep::new(s.system, &s.url)
         };
         steps.push(Step {
             license: Some(license),

@@ -246,10 +246,9 @@ pub(super) fn check_hook(at: &str, hook: &Hook, problems: &mut Problems) {
         at,
         "a plug-in must have exactly one of exec, url",
     );
-    if let Some(input) = hook.input.as_ref().filter(|i| !i.contains("${")) {
-        if let Err(error) = serde_json::from_str::<serde_json::Value>(input) {
-            problems.add(format!("{at}.input"), format!("must be JSON: {error}"));
-        }
+    let input = hook.input.as_ref().filter(|i| !i.contains("${"));
+    if let Some(Err(error)) = input.map(|i| serde_json::from_str::<serde_json::Value>(i)) {
+        problems.add(format!("{at}.input"), format!("must be JSON: {error}"));
     }
 }
 

@@ -11,7 +11,9 @@ mod steps;
 pub(crate) use references::texts;
 
 use crate::{Plan, ProbeId, presets};
-use drmwatch_api::{Credential, DrmProbe, EgressPolicy, Execution, MonitoredTenant, RunnerPool, Step};
+use drmwatch_api::{
+    Credential, DrmProbe, DrmSystem, EgressPolicy, Execution, MonitoredTenant, RunnerPool, Step,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One mistake: where, and what must be instead.
@@ -182,6 +184,18 @@ pub fn check_tenant(tenant: &MonitoredTenant) -> Vec<Problem> {
             format!("spec.services[{n}]"),
             "a service must have exactly one of stream, license, endpoint",
         );
+        if let Some(license) = &service.license {
+            problems.demand(
+                license.stream_url.is_some() == (license.system == DrmSystem::ClearKey),
+                format!("spec.services[{n}].license.streamUrl"),
+                "streamUrl must be used with system: ClearKey, whose licences need key ids",
+            );
+            problems.demand(
+                license.system != DrmSystem::Proprietary,
+                format!("spec.services[{n}].license.system"),
+                "a service of system Proprietary must be written as a probe",
+            );
+        }
     }
     problems.0
 }
