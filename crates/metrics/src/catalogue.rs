@@ -127,6 +127,8 @@ catalogue! {
     LICENSE_LEVEL = "drmwatch_license_level", Kind::Gauge, Runner, true, ["step"];
     /// Unix time at which the DRM system's own certificate of the licence server expires.
     DRM_CERTIFICATE_EXPIRY = "drmwatch_drm_certificate_expiry_timestamp_seconds", Kind::Gauge, Runner, true, ["step"];
+    /// Unix time at which the first to expire of the credentials that a step used does so, by its own date (a stored JSON Web Token).
+    CREDENTIAL_EXPIRY = "drmwatch_credential_expiry_timestamp_seconds", Kind::Gauge, Runner, true, ["step"];
     /// Unix time at which the first to expire of the server certificates met by a step does so, recorded even when the certificate was refused.
     CERTIFICATE_EXPIRY = "drmwatch_certificate_expiry_timestamp_seconds", Kind::Gauge, Runner, true, ["step"];
     /// Requests that probing made, redirects included.

@@ -69,6 +69,9 @@ pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
         if let Some(expiry) = step.facts.drm_certificate_not_after {
             metrics.set(&DRM_CERTIFICATE_EXPIRY, owner, &[name], expiry.as_second() as f64);
         }
+        if let Some(expiry) = step.facts.credential_not_after {
+            metrics.set(&CREDENTIAL_EXPIRY, owner, &[name], expiry.as_second() as f64);
+        }
         if let Some(stream) = &step.facts.stream {
             record_stream(metrics, owner, name, stream);
         }

@@ -34,9 +34,35 @@ impl Display for UnusableCredential {
     }
 }
 
-/// Every credential of a plan that can't be what its steps need. Certificates and keys of TLS are the runner's to judge.
+/// Every credential of a plan that can't be what its steps need.
 pub fn check_credentials(plan: &Plan, secrets: &Secrets) -> Vec<UnusableCredential> {
     let mut found = Vec::new();
+    let tls = [
+        (&plan.tls.ca_credential, "CERTIFICATE", "certificates"),
+        (
+            &plan.tls.client_certificate_credential,
+            "CERTIFICATE",
+            "certificates",
+        ),
+        (&plan.tls.client_key_credential, "PRIVATE KEY", "a private key"),
+    ];
+    for (name, label, what) in tls {
+        let Some((name, value)) = name.as_ref().and_then(|n| Some((n, secrets.get(n)?))) else {
+            continue;
+        };
+        // What is in it is the runner's to judge, which has the libraries for it.
+        if let (false, Some(at)) = (
+            value.contains(&format!("{label}-----")),
+            plan.credentials.get(name),
+        ) {
+            found.push(UnusableCredential {
+                credential: name.clone(),
+                secret: at.name.clone(),
+                key: at.key.clone(),
+                problem: format!("must be {what} in PEM"),
+            });
+        }
+    }
     let licenses = plan.steps.iter().flat_map(|s| s.license.as_ref().map(|l| (s, l)));
     for (step, license) in licenses {
         let mut check = |name: &str, look: &dyn Fn(&str) -> Result<(), String>| {

@@ -256,6 +256,9 @@ pub struct StepFacts {
     pub license_level: Option<u8>,
     /// When the DRM system's own certificate of the server expires.
     pub drm_certificate_not_after: Option<jiff::Timestamp>,
+    /// When the first to expire of the credentials that were used does so, by its own date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_not_after: Option<jiff::Timestamp>,
     /// What a stream step found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<Box<StreamFacts>>,

@@ -106,6 +106,11 @@ pub(crate) async fn run(
         return Ok(found(context, first.response.status.as_u16()));
     }
     let status = first.response.status.as_u16();
+    if let Some(Message::License(licence)) = context.exchanges.last().map(|x| &x.message)
+        && licence.signer_expires.is_some()
+    {
+        context.facts.drm_certificate_not_after = licence.signer_expires;
+    }
     if license.open_canary {
         canary::open(context, finding, &first.response.body)?;
     }

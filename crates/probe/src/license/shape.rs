@@ -66,3 +66,88 @@ fn page(response: &Response, head: &str, asked: &str) -> Shape {
         Shape::Html
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use hyper::{HeaderMap, StatusCode, body::Bytes};
+
+    fn of(
+        status: u16,
+        from: &str,
+        header: Option<(&'static str, &'static str)>,
+        body: &'static str,
+    ) -> Shape {
+        let mut headers = HeaderMap::new();
+        headers.extend(header.map(|(n, v)| {
+            (
+                n.parse::<hyper::header::HeaderName>().unwrap(),
+                v.parse().unwrap(),
+            )
+        }));
+        let response = Response {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers,
+            body: Bytes::from_static(body.as_bytes()),
+            url: from.parse().unwrap(),
+        };
+        shape(&response, "https://drm.example.com/license")
+    }
+
+    #[test]
+    fn pages_are_told_apart() {
+        let own = "https://drm.example.com/license";
+        let cases = [
+            (200, own, "<!DOCTYPE html><h1>It works!</h1>", Shape::Html),
+            (
+                200,
+                own,
+                "<html><form action=login>Log in</form></html>",
+                Shape::LoginPage,
+            ),
+            (
+                200,
+                "https://sso.example.com/",
+                "<html><form>SAML</form></html>",
+                Shape::LoginPage,
+            ),
+            (
+                200,
+                "http://portal.hotel.example/",
+                "<html>Welcome to our Wi-Fi</html>",
+                Shape::CaptivePortal,
+            ),
+            (511, own, "anything", Shape::CaptivePortal),
+            (
+                403,
+                own,
+                "<!DOCTYPE html><title>Attention Required! | Cloudflare</title>",
+                Shape::BlockPage,
+            ),
+            (
+                200,
+                own,
+                "<html>The requested URL was rejected. Please consult with your administrator.</html>",
+                Shape::BlockPage,
+            ),
+            (200, own, " \n", Shape::Empty),
+            (200, own, "{\"a\":1}", Shape::Json),
+            (200, own, "{not json", Shape::Text),
+            (200, own, "<soap:Envelope/>", Shape::Xml),
+            (200, own, "CAES", Shape::Text),
+            (200, own, "\u{8}\u{5}", Shape::Binary),
+        ];
+        for (status, from, body, expected) in cases {
+            assert_eq!(of(status, from, None, body), expected, "{body}");
+        }
+        let waf = Some(("x-amzn-waf-action", "captcha"));
+        assert_eq!(
+            of(405, own, waf, "<html>confirm that you are human</html>"),
+            Shape::BlockPage
+        );
+        // A page that a server of another name serves is not yet a portal.
+        let cdn = of(200, "https://other.example.com/", None, "<html>hello</html>");
+        assert_eq!(cdn, Shape::Html);
+    }
+}

@@ -53,7 +53,7 @@ pub(super) fn good(
 }
 
 /// A stored token. One that has expired by its own date is the operator's to renew, and nobody's outage.
-pub(super) fn stored(context: &Context<'_, '_>, name: &str) -> Result<(String, TokenKnown), Failure> {
+pub(super) fn stored(context: &mut Context<'_, '_>, name: &str) -> Result<(String, TokenKnown), Failure> {
     let value = context
         .scope
         .fill(&format!("${{credentials.{name}}}"))?
@@ -62,6 +62,8 @@ pub(super) fn stored(context: &Context<'_, '_>, name: &str) -> Result<(String, T
     let Some(facts) = JwtFacts::read(&value) else {
         return Ok((value, TokenKnown::Opaque));
     };
+    let earlier = context.facts.credential_not_after;
+    context.facts.credential_not_after = [earlier, facts.expires].into_iter().flatten().min();
     let stale = |what: String| {
         Err(Failure::inconclusive(
             Reason::TokenStale,

@@ -104,6 +104,9 @@ async fn what_is_ours_to_mend_is_never_the_servers_failure() {
     );
     // One that is good, and a server that says otherwise.
     bench.secrets.insert("opaque", token(4_000_000_000));
+    let outcome = bench.check(&stored, "Pass").await;
+    let expiry = outcome.steps[0].facts.credential_not_after.unwrap();
+    assert_eq!(expiry.as_second(), 4_000_000_000);
     bench
         .under(Fault::DrmTokenExpired, &stored, "Fail(TokenExpired)")
         .await;
