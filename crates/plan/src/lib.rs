@@ -9,6 +9,7 @@
 
 mod compile;
 mod credentials;
+mod cron;
 mod defaults;
 mod expression;
 mod outcome;
@@ -22,6 +23,7 @@ mod template;
 
 pub use compile::{Problem, check_pool, check_tenant, compile, step_kind, step_variables};
 pub use credentials::{UnusableCredential, check_credentials};
+pub use cron::{Cron, CronError};
 pub use defaults::default_probes;
 pub use expression::{Expression, ExpressionError};
 pub use outcome::{
