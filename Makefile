@@ -50,6 +50,9 @@ opinions: setup-rust ## other people's parsers, clients, servers and a browser o
 	@bash scripts/need.sh npm python chromium
 	cd e2e/opinions && npm install --silent --no-audit --no-fund
 	@bash e2e/opinions/drm/setup.sh $(CACHE)/opinions
+	@command -v go >/dev/null || { echo "needs Go 1.23 or newer (https://go.dev/dl)"; exit 1; }
+	cd e2e/oracles/cron && go run . > $(CURDIR)/target/cron.jsonl
+	CRON_ORACLE=$(CURDIR)/target/cron.jsonl cargo test --quiet -p drmwatch-plan --test cron
 	OPINIONS=$(CURDIR)/e2e/opinions cargo test --quiet -p drmwatch-media --test second_opinions -- --nocapture
 	OPINIONS=$(CURDIR)/e2e/opinions DRM_OPINIONS=$(CACHE)/opinions cargo test --quiet -p drmwatch-probe --test licenses opinions -- --nocapture
 

@@ -4,15 +4,20 @@
 //! taken over) runs its current slot at once: a slot may run twice, it is never silently skipped.
 
 use crate::{memory::Memory, sink::Sink};
+use drmwatch_api::ConcurrencyPolicy;
 use drmwatch_metrics::*;
-use drmwatch_plan::{Outcome, Plan, Reason, Secrets, Slots, Verdict, phase};
+use drmwatch_plan::{Due, Outcome, Plan, Reason, Secrets, Verdict};
 use drmwatch_probe::{Engine, Prepared, ProbeState};
 use std::{
     collections::BTreeMap,
     sync::{Arc, RwLock},
     time::Duration,
 };
-use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::sleep,
+};
 use tracing::{error, warn};
 
 /// Longest sleep between looks at the wall clock, so that a clock that is set is noticed.
@@ -115,10 +120,20 @@ impl Scheduler {
             }
         }
         self.unusable.remove(&plan.uid);
-        if plan.suspend || plan.interval_seconds.is_none() {
-            self.count();
-            return;
-        }
+        let due = match Due::of(&plan) {
+            Ok(Some(due)) if !plan.suspend => due,
+            Ok(_) => {
+                self.count();
+                return;
+            }
+            // Plans are made by `compile`, which has read it; a newer one's may hold what is not known here.
+            Err(error) => {
+                warn!(probe = %plan.id, %error, "the schedule can't be read");
+                self.unusable.insert(plan.uid.clone());
+                self.count();
+                return;
+            }
+        };
         match Prepared::new(plan.clone(), secrets, self.engine.resolver()) {
             Ok(prepared) => {
                 let prepared = Arc::new(prepared);
@@ -128,6 +143,7 @@ impl Scheduler {
                     sink: self.sink.clone(),
                     memory: self.memory.clone(),
                     prepared,
+                    due,
                     stopped,
                 };
                 let handle = tokio::spawn(run.forever());
@@ -187,88 +203,122 @@ impl Scheduler {
     }
 }
 
+#[derive(Clone)]
 struct Run {
     engine: Arc<Engine>,
     sink: Sink,
     memory: Memory,
     prepared: Arc<Prepared>,
+    due: Due,
     stopped: watch::Receiver<Stop>,
 }
+
+/// Why a slot did not run: values of the label `cause`.
+const LATE: &str = "late";
+const OVERLAP: &str = "overlap";
+const REPLACED: &str = "replaced";
 
 impl Run {
     async fn forever(mut self) {
         let plan = self.prepared.plan().clone();
-        let interval = plan.interval_seconds.unwrap_or(60);
-        let slots = Slots::new(interval, phase(&plan.uid, &plan.region, interval));
         let owner = Owner::probe(&plan.id, &plan.region);
         let metrics = self.sink.metrics.clone();
         for metric in [&SLOTS_EXPECTED, &SLOTS_STARTED, &SLOTS_FINISHED] {
             metrics.add(metric, &owner, &[], 0);
         }
-        metrics.add(&SLOTS_MISSED, &owner, &["late"], 0);
-        // The slot before the current one is the last that is done with.
-        let mut done = slots.index(self.engine.now()) - 1;
-        let mut first = true;
+        for cause in [LATE, OVERLAP, REPLACED] {
+            metrics.add(&SLOTS_MISSED, &owner, &[cause], 0);
+        }
+        let since = self.engine.now().as_second() as f64;
+        metrics.set(&WATCHED_SINCE, &owner, &[], since);
+        let missed = |cause: &str, slots: u64| metrics.add(&SLOTS_MISSED, &owner, &[cause], slots);
+        let mut done = self.due.begin(self.engine.now());
+        let mut running: JoinSet<()> = JoinSet::new();
+        let (mut first, mut waited) = (true, false);
         loop {
+            while running.try_join_next().is_some() {}
             let now = self.engine.now();
-            let current = slots.index(now);
-            if current < done {
-                // The clock was set back: go on from there instead of waiting until it has caught up.
-                done = current;
+            if now < done {
+                done = self.due.resume(now);
             }
-            if current <= done {
-                let wait = slots.at(done + 1).duration_since(now);
-                let wait = Duration::try_from(wait).unwrap_or_default().min(LONGEST_SLEEP);
+            let passed = self.due.passed(done, now);
+            let blocked = plan.concurrency_policy == ConcurrencyPolicy::Forbid && !running.is_empty();
+            let Some((slot, count)) = passed.filter(|_| !blocked) else {
+                waited |= blocked && passed.is_some();
+                // What goes on ends by itself; then the slot that is due is looked at again, as a CronJob does.
+                let wait = match (blocked && passed.is_some(), self.due.next(done)) {
+                    (false, Some(next)) => Duration::try_from(next.duration_since(now)).unwrap_or_default(),
+                    _ => LONGEST_SLEEP,
+                };
                 tokio::select! {
-                    () = sleep(wait) => continue,
-                    _ = self.stopped.wait_for(|stop| *stop != Stop::Go) => return,
+                    () = sleep(wait.min(LONGEST_SLEEP)) => continue,
+                    Some(_) = running.join_next(), if !running.is_empty() => continue,
+                    _ = self.stopped.wait_for(|stop| *stop != Stop::Go) => break,
                 }
-            }
-            metrics.add(&SLOTS_EXPECTED, &owner, &[], (current - done) as u64);
+            };
+            metrics.add(&SLOTS_EXPECTED, &owner, &[], count);
             // Slots that passed while the one before them ran, or while the machine slept, are gone.
-            metrics.add(&SLOTS_MISSED, &owner, &["late"], (current - done - 1) as u64);
-            done = current;
+            missed(if waited { OVERLAP } else { LATE }, count - 1);
+            (done, waited) = (slot, false);
             // A plan that is new here begins in the middle of its slot; that is no lag of the runner's.
             if !std::mem::take(&mut first) {
-                let lag = now.duration_since(slots.at(current)).as_secs_f64();
+                let lag = now.duration_since(slot).as_secs_f64();
                 if lag > f64::from(plan.starting_deadline_seconds) {
-                    metrics.add(&SLOTS_MISSED, &owner, &["late"], 1);
+                    missed(LATE, 1);
                     continue;
                 }
                 metrics.observe(&SLOT_LAG, &Owner::program(), &[], lag);
             }
+            if plan.concurrency_policy == ConcurrencyPolicy::Replace && !running.is_empty() {
+                missed(REPLACED, running.len() as u64);
+                metrics.shift(&RUNNER_IN_FLIGHT, &Owner::program(), &[], -(running.len() as f64));
+                running.shutdown().await;
+            }
             metrics.add(&SLOTS_STARTED, &owner, &[], 1);
             metrics.shift(&RUNNER_IN_FLIGHT, &Owner::program(), &[], 1.0);
-            let (outcome, state) = self.once(self.memory.recall(&plan)).await;
-            metrics.shift(&RUNNER_IN_FLIGHT, &Owner::program(), &[], -1.0);
-            let stop = *self.stopped.borrow();
-            if stop != Stop::Removed {
-                self.memory
-                    .keep(&plan, self.engine.now(), state, stop == Stop::Replaced);
-                metrics.add(&SLOTS_FINISHED, &owner, &[], 1);
-            }
-            if matches!(stop, Stop::Go | Stop::Drain) {
-                self.sink.outcome(&plan, &outcome);
-            }
-            if stop != Stop::Go {
-                return;
-            }
+            running.spawn(self.clone().slot(plan.clone(), owner.clone()));
+        }
+        while running.join_next().await.is_some() {}
+    }
+
+    /// What happens in a slot.
+    async fn slot(self, plan: Plan, owner: Owner) {
+        let (outcome, state) = self.once(self.memory.recall(&plan)).await;
+        let metrics = &self.sink.metrics;
+        metrics.shift(&RUNNER_IN_FLIGHT, &Owner::program(), &[], -1.0);
+        let stop = *self.stopped.borrow();
+        if stop != Stop::Removed {
+            self.memory
+                .keep(&plan, self.engine.now(), state, stop == Stop::Replaced);
+            metrics.add(&SLOTS_FINISHED, &owner, &[], 1);
+        }
+        if matches!(stop, Stop::Go | Stop::Drain) {
+            self.sink.outcome(&plan, &outcome);
         }
     }
 
     /// One run, in a task of its own: should the engine break, the probe says so and goes on.
     async fn once(&self, mut state: ProbeState) -> (Outcome, ProbeState) {
         let (engine, prepared) = (self.engine.clone(), self.prepared.clone());
-        let run = tokio::spawn(async move {
+        let mut run = JoinSet::new();
+        // A set, so that a run that is replaced ends with it.
+        run.spawn(async move {
             let outcome = engine.run(&prepared, &mut state).await;
             (outcome, state)
         });
-        run.await.unwrap_or_else(|error| {
-            error!(probe = %self.prepared.plan().id, %error, "the engine broke: please report this");
-            let verdict = Verdict::Inconclusive(Reason::InternalError);
-            let outcome =
-                Outcome::without_steps(verdict, "the engine broke during the run", self.engine.now());
-            (outcome, ProbeState::default())
-        })
+        let ended = run.join_next().await;
+        let broke = match ended {
+            Some(Ok(ended)) => return ended,
+            Some(Err(error)) => error.to_string(),
+            None => String::new(),
+        };
+        error!(probe = %self.prepared.plan().id, error = broke, "the engine broke: please report this");
+        let verdict = Verdict::Inconclusive(Reason::InternalError);
+        let outcome = Outcome::without_steps(verdict, "the engine broke during the run", self.engine.now());
+        (outcome, ProbeState::default())
     }
 }
+
+#[cfg(test)]
+#[path = "scheduler_tests.rs"]
+mod tests;

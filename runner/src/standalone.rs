@@ -127,7 +127,11 @@ fn apply(
         present.insert(plan.uid.clone());
         let fingerprint = fingerprint(&plan, &secrets);
         if !plan.suspend {
-            let interval = f64::from(plan.interval_seconds.unwrap_or_default());
+            let gap = || match drmwatch_plan::Due::of(&plan) {
+                Ok(Some(due)) => due.longest_gap(drmwatch_program::now()),
+                _ => 0.0,
+            };
+            let interval = plan.interval_seconds.map_or_else(gap, f64::from);
             metrics.set(
                 &PROBE_INFO,
                 &Owner::probe(&plan.id, &plan.region),

@@ -58,7 +58,7 @@ fn what_is_valid_has_no_mistakes() {
     for file in examples("valid") {
         let (good, said) = check(&file);
         assert!(
-            good && said.contains("10 probes, no mistakes"),
+            good && said.contains("12 probes, no mistakes"),
             "{}: {said}",
             file.display()
         );

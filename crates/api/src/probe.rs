@@ -39,7 +39,6 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("size(self.metadata.name) <= 63").message("metadata.name must be at most 63 characters")
 )]
 #[x_kube(validation = Rule::new("self.steps.all(s, self.steps.exists_one(t, t.name == s.name))").message("step names must be unique"))]
-#[x_kube(validation = Rule::new("self.execution == 'Job' || !has(self.schedule.cron)").message("schedule.cron must be used with execution: Job; a resident probe needs schedule.intervalSeconds"))]
 #[x_kube(validation = Rule::new("self.execution != 'Job' || !has(self.schedule.intervalSeconds) || (self.schedule.intervalSeconds % 60 == 0 && 3600 % self.schedule.intervalSeconds == 0)").message("schedule.intervalSeconds must be whole minutes that divide an hour when execution is Job"))]
 #[x_kube(validation = Rule::new("!has(self.schedule.intervalSeconds) || self.timeoutSeconds < self.schedule.intervalSeconds").message("timeoutSeconds must be less than schedule.intervalSeconds"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -93,6 +92,18 @@ pub struct TenantRef {
     pub name: String,
 }
 
+/// A cron expression: five fields, each of a star, numbers, names, ranges and steps within its bounds; or a descriptor.
+/// That it comes at all (30 February does not) is checked when the plan is made.
+const CRON: &str = concat!(
+    r"^\s*(@(yearly|annually|monthly|weekly|daily|midnight|hourly|every [0-9.hmsunµ]+)|",
+    r"([*?]|[0-5]?[0-9](-[0-5]?[0-9])?)(/[0-9]+)?(,([*?]|[0-5]?[0-9](-[0-5]?[0-9])?)(/[0-9]+)?)*\s+",
+    r"([*?]|([01]?[0-9]|2[0-3])(-([01]?[0-9]|2[0-3]))?)(/[0-9]+)?(,([*?]|([01]?[0-9]|2[0-3])(-([01]?[0-9]|2[0-3]))?)(/[0-9]+)?)*\s+",
+    r"([*?]|(0?[1-9]|[12][0-9]|3[01])(-(0?[1-9]|[12][0-9]|3[01]))?)(/[0-9]+)?(,([*?]|(0?[1-9]|[12][0-9]|3[01])(-(0?[1-9]|[12][0-9]|3[01]))?)(/[0-9]+)?)*\s+",
+    r"([*?]|(0?[1-9]|1[0-2]|[A-Za-z]{3})(-(0?[1-9]|1[0-2]|[A-Za-z]{3}))?)(/[0-9]+)?(,([*?]|(0?[1-9]|1[0-2]|[A-Za-z]{3})(-(0?[1-9]|1[0-2]|[A-Za-z]{3}))?)(/[0-9]+)?)*\s+",
+    r"([*?]|([0-6]|[A-Za-z]{3})(-([0-6]|[A-Za-z]{3}))?)(/[0-9]+)?(,([*?]|([0-6]|[A-Za-z]{3})(-([0-6]|[A-Za-z]{3}))?)(/[0-9]+)?)*",
+    r")\s*$"
+);
+
 /// When a probe is due: exactly one of `intervalSeconds` and `cron`.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default, KubeSchema)]
 #[x_kube(validation = Rule::new("has(self.intervalSeconds) != has(self.cron)").message("schedule must have exactly one of intervalSeconds, cron"))]
@@ -104,16 +115,19 @@ pub struct Schedule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 5, max = 86400))]
     pub interval_seconds: Option<i32>,
-    /// Five-field cron expression, as of a CronJob.
+    /// Five-field cron expression or descriptor (`@hourly`, `@every 90s`), read exactly as of a CronJob.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = CRON))]
     pub cron: Option<String>,
-    /// IANA time zone in which `cron` is read. Defaults to the cluster's zone, as for a CronJob.
+    /// IANA time zone in which `cron` is read. Defaults to UTC for resident probes, to the cluster's zone for Jobs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(
+        length(min = 1, max = 64),
+        regex(pattern = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")
+    )]
     pub time_zone: Option<String>,
-    /// What happens when a slot is due while the run before it goes on. It matters for Jobs only: a
-    /// resident run ends before its interval does. Defaults to `Forbid`.
+    /// What happens when a slot is due while the run before it goes on. Defaults to `Forbid`. With an interval it matters
+    /// for Jobs only: a resident run ends before its interval does.
     #[serde(default)]
     pub concurrency_policy: ConcurrencyPolicy,
     /// A slot that could not start within this many seconds counts as missed. Defaults to the interval

@@ -73,10 +73,12 @@ catalogue! {
     SLOTS_STARTED = "drmwatch_probe_slots_started_total", Kind::Counter, Runner, true, [];
     /// Slots whose run ended, with whatever outcome.
     SLOTS_FINISHED = "drmwatch_probe_slots_finished_total", Kind::Counter, Runner, true, [];
-    /// Slots that did not run, by why: late (beyond the starting deadline, or passed while the machine slept).
+    /// Slots that did not run to their end, by why: late (beyond the starting deadline, or passed while the machine slept), overlap (they passed while a run went on that forbids another), replaced (their run was ended by the next one).
     SLOTS_MISSED = "drmwatch_probe_slots_missed_total", Kind::Counter, Runner, true, ["cause"];
     /// Unix time at which the last run began.
     LAST_RUN = "drmwatch_probe_last_run_timestamp_seconds", Kind::Gauge, Runner, true, [];
+    /// Unix time since which this runner keeps the probe's schedule: of one by cron that was not due since, nothing else can be told.
+    WATCHED_SINCE = "drmwatch_probe_watched_since_timestamp_seconds", Kind::Gauge, Runner, true, [];
     /// Seconds that a run took.
     PROBE_DURATION = "drmwatch_probe_duration_seconds", Kind::Histogram(SECONDS), Runner, true, [];
     /// Seconds that a step took.
@@ -149,7 +151,7 @@ catalogue! {
     RUNNER_IN_FLIGHT = "drmwatch_runner_runs_in_flight", Kind::Gauge, Runner, false, [];
     /// Seconds between the instant of a slot and the start of its run.
     SLOT_LAG = "drmwatch_runner_slot_lag_seconds", Kind::Histogram(SECONDS), Runner, false, [];
-    /// Seconds between two slots of a probe that must run: the expected set, told by the operator so that it outlives the runner.
+    /// Seconds between two slots of a probe that must run, of cron the longest such time: the expected set, told by the operator so that it outlives the runner.
     PROBE_INFO = "drmwatch_probe_info", Kind::Gauge, Operator, true, ["execution"];
     /// Reconciles, by kind of resource.
     RECONCILES = "drmwatch_operator_reconciles_total", Kind::Counter, Operator, false, ["kind"];

@@ -33,7 +33,7 @@ pub use outcome::{
 pub use plan::{CREDENTIAL_PREFIX, PLAN_KEY, Plan, ProbeId};
 pub use presets::common_error_rules;
 pub use reason::{Domain, Reason};
-pub use schedule::{Slots, phase};
+pub use schedule::{Due, Slots, phase};
 pub use secrets::{Redactor, Secrets};
 pub use shard::{owner, shard_of};
 pub use template::{Reference, Template, TemplateError, outputs_used};

@@ -1,6 +1,6 @@
 //! One probe made ready to run.
 
-use drmwatch_api::{Budget, EgressPolicy, Execution, SecretKeyRef, Step, Tls};
+use drmwatch_api::{Budget, ConcurrencyPolicy, EgressPolicy, Execution, SecretKeyRef, Step, Tls};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -41,9 +41,18 @@ pub struct Plan {
     pub region: String,
     /// Where it runs.
     pub execution: Execution,
-    /// Seconds between slots; absent for cron, which a CronJob keeps.
+    /// Seconds between slots; absent for cron.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval_seconds: Option<u32>,
+    /// Five-field cron expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// IANA time zone in which it is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// What happens when a slot is due while a run goes on.
+    #[serde(default)]
+    pub concurrency_policy: ConcurrencyPolicy,
     /// Seconds after which a late slot counts as missed.
     pub starting_deadline_seconds: u32,
     /// Seconds after which a run fails.

@@ -1,6 +1,7 @@
 //! When a probe is due. Pure: the clock is an argument.
 
-use jiff::Timestamp;
+use crate::{Cron, CronError, Plan};
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 /// The phase of a probe inside its interval, in milliseconds: stable for the life of the probe object,
@@ -49,9 +50,124 @@ impl Slots {
     }
 }
 
+/// Most slots that are counted one by one after a pause: as many as a CronJob counts before it gives up counting.
+const MOST_MISSED: u64 = 10_000;
+/// A schedule by cron that is new to a runner may have been another's a moment ago, who died: slots of so many seconds
+/// are not yet done. A slot may run twice, it is never silently skipped.
+const TAKE_OVER_SECONDS: i64 = 60;
+
+/// When a plan is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// At an interval.
+    Every(Slots),
+    /// By cron.
+    Cron(Cron),
+}
+
+impl Due {
+    /// The schedule of a plan; `None` where it has none.
+    pub fn of(plan: &Plan) -> Result<Option<Due>, CronError> {
+        if let Some(seconds) = plan.interval_seconds {
+            let phase = phase(&plan.uid, &plan.region, seconds);
+            return Ok(Some(Due::Every(Slots::new(seconds, phase))));
+        }
+        let Some(cron) = &plan.cron else { return Ok(None) };
+        Cron::parse(cron, plan.time_zone.as_deref()).map(|cron| Some(Due::Cron(cron)))
+    }
+
+    /// What counts as done when the schedule is new here: the slot before the current one, which therefore runs at once;
+    /// of cron what is older than a take-over.
+    pub fn begin(&self, now: Timestamp) -> Timestamp {
+        match self {
+            Due::Every(slots) => slots.at(slots.index(now) - 1),
+            Due::Cron(_) => now - SignedDuration::from_secs(TAKE_OVER_SECONDS),
+        }
+    }
+
+    /// What counts as done when the clock was set back to `now`: it goes on from there instead of waiting until it has
+    /// caught up.
+    pub fn resume(&self, now: Timestamp) -> Timestamp {
+        match self {
+            Due::Every(slots) => slots.at(slots.index(now)),
+            Due::Cron(_) => now,
+        }
+    }
+
+    /// The first slot after `after`.
+    pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        match self {
+            Due::Every(slots) => Some(slots.at(slots.index(after) + 1)),
+            Due::Cron(cron) => cron.next(after),
+        }
+    }
+
+    /// The last slot after `done` and not after `now`, and how many there are.
+    pub fn passed(&self, done: Timestamp, now: Timestamp) -> Option<(Timestamp, u64)> {
+        match self {
+            Due::Every(slots) => {
+                let (from, to) = (slots.index(done), slots.index(now));
+                (to > from).then(|| (slots.at(to), to.abs_diff(from)))
+            }
+            Due::Cron(cron) => {
+                let (last, count) = cron.last(done, now, MOST_MISSED);
+                last.map(|last| (last, count))
+            }
+        }
+    }
+
+    /// The longest time between two of the next slots, seconds: how long silence is no sign of anything.
+    pub fn longest_gap(&self, now: Timestamp) -> f64 {
+        let (mut at, mut longest) = (self.next(now), 0.0f64);
+        for _ in 0..60 {
+            let Some(from) = at else { break };
+            at = self.next(from);
+            longest = longest.max(at.map_or(0.0, |to| to.duration_since(from).as_secs_f64()));
+        }
+        longest
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn slots_that_passed_are_counted_and_only_the_last_is_due() {
+        let every = Due::Every(Slots::new(60, 0));
+        let cron = Due::Cron(Cron::parse("* * * * *", None).unwrap());
+        for due in [every, cron] {
+            let done = at("2026-01-01T00:00:00Z");
+            assert_eq!(due.passed(done, at("2026-01-01T00:00:59Z")), None);
+            assert_eq!(
+                due.passed(done, at("2026-01-01T00:03:30Z")),
+                Some((at("2026-01-01T00:03:00Z"), 3))
+            );
+            assert_eq!(due.next(done), Some(at("2026-01-01T00:01:00Z")));
+            // A machine that slept for a week runs once.
+            let (last, count) = due.passed(done, at("2026-01-08T00:00:30Z")).unwrap();
+            assert!(
+                count >= 10_000 && last <= at("2026-01-08T00:00:00Z"),
+                "{last} {count}"
+            );
+            // A clock that was set back does not wait until it has caught up.
+            let now = at("2025-12-31T12:00:30Z");
+            assert_eq!(due.next(due.resume(now)), Some(at("2025-12-31T12:01:00Z")));
+            assert_eq!(due.longest_gap(done), 60.0);
+        }
+        // New here: the current slot of an interval runs at once, a daily one of an hour ago does not.
+        let now = at("2026-01-01T01:00:30Z");
+        let every = Due::Every(Slots::new(60, 0));
+        assert!(every.passed(every.begin(now), now).is_some());
+        let daily = Due::Cron(Cron::parse("0 0 * * *", None).unwrap());
+        assert_eq!(daily.passed(daily.begin(now), now), None);
+        let minute = at("2026-01-01T00:00:20Z");
+        assert!(daily.passed(daily.begin(minute), minute).is_some());
+    }
 
     #[test]
     fn a_slot_is_at_or_before_now_and_the_next_after() {

@@ -18,7 +18,7 @@ k apply -f "$root/crates/api/valid/everything.yaml"
 # What was written comes back as it was, defaults added: applying it again changes no spec.
 k apply -f "$root/crates/api/valid/everything.yaml" >/dev/null
 generations=$(k -n default get drmwatch -o jsonpath='{.items[*].metadata.generation}')
-[ "$generations" = "1 1 1 1 1 1 1" ] || fail "did not round-trip: generations $generations"
+[ "$generations" = "1 1 1 1 1 1 1 1 1" ] || fail "did not round-trip: generations $generations"
 k diff -f "$root/crates/api/valid/everything.yaml" || fail "what is stored differs from what was applied"
 k -n default scale runnerpool spare --replicas=3
 [ "$(k -n default get runnerpool spare -o jsonpath='{.spec.replicas}')" = 3 ] || fail "the scale subresource does not work"

@@ -10,10 +10,12 @@ mod steps;
 
 pub(crate) use references::texts;
 
-use crate::{Plan, ProbeId, presets};
+use crate::{Cron, CronError, Plan, ProbeId, presets};
 use drmwatch_api::{
-    Credential, DrmProbe, DrmSystem, EgressPolicy, Execution, MonitoredTenant, RunnerPool, Step,
+    ConcurrencyPolicy, Credential, DrmProbe, DrmSystem, EgressPolicy, Execution, MonitoredTenant, RunnerPool,
+    Step,
 };
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One mistake: where, and what must be instead.
@@ -129,6 +131,9 @@ pub fn compile(
         region: region.to_owned(),
         execution: probe.spec.execution,
         interval_seconds: interval,
+        cron: schedule.cron.clone(),
+        time_zone: schedule.time_zone.clone(),
+        concurrency_policy: schedule.concurrency_policy,
         starting_deadline_seconds: schedule
             .starting_deadline_seconds
             .map(|s| s.unsigned_abs())
@@ -251,10 +256,27 @@ fn check_schedule(probe: &DrmProbe, problems: &mut Problems) {
         "spec.schedule.timeZone",
         "timeZone must be used with cron only",
     );
+    if let Some(cron) = &schedule.cron {
+        match Cron::parse(cron, schedule.time_zone.as_deref()) {
+            Err(error @ CronError::UnknownZone(_)) => {
+                problems.add("spec.schedule.timeZone", error.to_string());
+            }
+            Err(error) => problems.add(
+                "spec.schedule.cron",
+                format!("a cron expression should match what a CronJob takes: {error}"),
+            ),
+            // From any time: what has no match in five years, such as 30 February, has none ever.
+            Ok(found) => problems.demand(
+                found.next(Timestamp::UNIX_EPOCH).is_some(),
+                "spec.schedule.cron",
+                &CronError::Never.to_string(),
+            ),
+        }
+    }
     problems.demand(
-        spec.execution == Execution::Job || schedule.cron.is_none(),
-        "spec.schedule.cron",
-        "schedule.cron must be used with execution: Job; a resident probe needs schedule.intervalSeconds",
+        schedule.concurrency_policy != ConcurrencyPolicy::Replace || !spec.steps.iter().any(|s| s.finally),
+        "spec.schedule.concurrencyPolicy",
+        "concurrencyPolicy Replace must not be used with finally steps: a run that is ended gives nothing back",
     );
     if let Some(interval) = schedule.interval_seconds {
         problems.demand(
