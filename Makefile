@@ -58,6 +58,8 @@ opinions: setup-rust ## other people's parsers, clients, servers and a browser o
 
 .PHONY: bench
 bench: setup-rust ## speed and memory beside peers in the same run, as ratios
+	@bash scripts/need.sh bench
+	cargo bench --quiet -p drmwatch-probe --bench engine
 	cargo bench --quiet -p drmwatch-media --bench peers
 	cargo bench --quiet -p drmwatch-probe --bench memory
 	cargo bench --quiet -p drmwatch-probe --bench licences

@@ -1,4 +1,5 @@
-# The same probe as a real CronJob gives the same verdict, good and bad, through the termination message.
+# The same probe as a real CronJob gives the same verdict, good and bad, through the termination message; and by cron in a
+# resident runner.
 source "$(dirname "$0")/../../lib.sh"
 job() { k -n $tenant_ns get drmprobe cinema -o json | jq '{apiVersion, kind, metadata: {name: "cinema-job", namespace: .metadata.namespace}, spec: (.spec + {execution: "Job", schedule: {intervalSeconds: 60}, timeoutSeconds: 20})}'; }
 job | k apply -f -
@@ -22,3 +23,9 @@ await 30 "healed" condition_is drmprobe cinema Healthy "True Pass"
 k -n $tenant_ns delete drmprobe cinema-job --wait --timeout=30s
 gone() { ! k -n $runners get cronjob "probe-$uid" 2>/dev/null && ! k -n $runners get secret "probe-$uid" 2>/dev/null; }
 await 30 "CronJob and plan are gone" gone
+# By cron, but resident: due every few seconds, with the meaning of a CronJob.
+k -n $tenant_ns get drmprobe cinema -o json | jq '{apiVersion, kind, metadata: {name: "cinema-cron", namespace: .metadata.namespace}, spec: (.spec + {execution: "Resident", schedule: {cron: "@every 5s", timeZone: "Asia/Kathmandu"}, timeoutSeconds: 4})}' | k apply -f -
+await 30 "a resident probe by cron" condition_is drmprobe cinema-cron Healthy "True Pass"
+k -n $tenant_ns patch drmprobe cinema-cron --type=merge -p '{"spec":{"schedule":{"timeZone":"Mars/Olympus"}}}'
+await 20 "an unknown zone" condition_is drmprobe cinema-cron Ready "False InvalidProbe"
+k -n $tenant_ns delete drmprobe cinema-cron --wait --timeout=30s
