@@ -7,25 +7,31 @@
 
 mod common;
 mod crd;
+mod deny;
 mod hook;
 mod key_server;
 mod license;
+mod license_token;
 mod pool;
 mod probe;
 mod step;
 mod tenant;
 mod token;
+mod wrapper;
 
 pub use common::*;
 pub use crd::*;
+pub use deny::*;
 pub use hook::*;
 pub use key_server::*;
 pub use license::*;
+pub use license_token::*;
 pub use pool::*;
 pub use probe::*;
 pub use step::*;
 pub use tenant::*;
 pub use token::*;
+pub use wrapper::*;
 
 /// The API group of every resource here.
 pub const GROUP: &str = "drmwatch.io";

@@ -1,6 +1,6 @@
 //! The `license` step: what a licence server must grant, and what it must refuse.
 
-use crate::{Header, Hook};
+use crate::{ErrorRule, Header, Hook, LicenseRequest, LicenseResponse, LicenseToken};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -167,277 +167,46 @@ impl LicenseStep {
     }
 
     /// The credentials that it names, with their fields.
-    pub fn credentials(&self) -> Vec<(String, &str)> {
+    pub fn credentials<'a>(&'a self) -> Vec<(String, &'a str)> {
         let mut named: Vec<(String, &str)> = Vec::new();
-        let fields = [
-            (
-                "widevine.rootCredential",
-                self.widevine.as_ref().and_then(|w| w.root_credential.as_ref()),
-            ),
-            (
-                "widevine.cloud.keyCredential",
-                self.widevine
-                    .as_ref()
-                    .and_then(|w| w.cloud.as_ref())
-                    .map(|c| &c.key_credential),
-            ),
-            (
-                "widevine.cloud.ivCredential",
-                self.widevine
-                    .as_ref()
-                    .and_then(|w| w.cloud.as_ref())
-                    .map(|c| &c.iv_credential),
-            ),
-            (
-                "playReady.rootCredential",
-                self.play_ready.as_ref().and_then(|p| p.root_credential.as_ref()),
-            ),
-            (
-                "challenge.recordedCredential",
-                self.challenge
-                    .as_ref()
-                    .and_then(|c| c.recorded_credential.as_ref()),
-            ),
-            (
-                "challenge.device.clientIdCredential",
-                self.challenge
-                    .as_ref()
-                    .and_then(|c| c.device.as_ref())
-                    .map(|d| &d.client_id_credential),
-            ),
-            (
-                "challenge.device.privateKeyCredential",
-                self.challenge
-                    .as_ref()
-                    .and_then(|c| c.device.as_ref())
-                    .map(|d| &d.private_key_credential),
-            ),
-            (
-                "token.credential",
-                self.token.as_ref().and_then(|t| t.credential.as_ref()),
-            ),
-            (
-                "token.mint.keyCredential",
-                self.token
-                    .as_ref()
-                    .and_then(|t| t.mint.as_ref())
-                    .map(|m| &m.key_credential),
-            ),
-        ];
-        named.extend(
-            fields
-                .into_iter()
-                .filter_map(|(f, n)| n.map(|n| (f.to_owned(), n.as_str()))),
-        );
+        let mut add = |field: &str, name: &'a str| named.push((field.to_owned(), name));
+        if let Some(widevine) = &self.widevine {
+            widevine
+                .root_credential
+                .iter()
+                .for_each(|n| add("widevine.rootCredential", n));
+            if let Some(cloud) = &widevine.cloud {
+                add("widevine.cloud.keyCredential", &cloud.key_credential);
+                add("widevine.cloud.ivCredential", &cloud.iv_credential);
+            }
+        }
+        let root = self.play_ready.iter().flat_map(|p| &p.root_credential);
+        root.for_each(|n| add("playReady.rootCredential", n));
+        if let Some(challenge) = &self.challenge {
+            let recorded = challenge.recorded_credential.iter();
+            recorded.for_each(|n| add("challenge.recordedCredential", n));
+            if let Some(device) = &challenge.device {
+                add(
+                    "challenge.device.clientIdCredential",
+                    &device.client_id_credential,
+                );
+                add(
+                    "challenge.device.privateKeyCredential",
+                    &device.private_key_credential,
+                );
+            }
+        }
+        if let Some(token) = &self.token {
+            token.credential.iter().for_each(|n| add("token.credential", n));
+            let mint = token.mint.iter();
+            mint.for_each(|m| add("token.mint.keyCredential", &m.key_credential));
+        }
         if let Some(hook) = self.challenge.as_ref().and_then(|c| c.provider.as_ref()) {
             let hooks = hook.credentials.iter().enumerate();
             named.extend(hooks.map(|(n, c)| (format!("challenge.provider.credentials[{n}]"), c.as_str())));
         }
         named
     }
-}
-
-/// How a challenge is put into the body of a request.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
-pub enum BodyEncoding {
-    /// As it is.
-    #[default]
-    Raw,
-    /// Base64 of it.
-    Base64,
-    /// A field of a form, Base64 of it.
-    Form,
-    /// A string of a JSON document, Base64 of it.
-    Json,
-}
-
-/// How a challenge travels.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Default, KubeSchema)]
-#[x_kube(validation = Rule::new("!has(self.encoding) || !(self.encoding in ['Form', 'Json']) || has(self.field)").message("field must be used with encoding Form or Json: the name of the form's field, or a JSON pointer"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LicenseRequest {
-    /// Method. Defaults to POST.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<crate::Method>,
-    /// Query parameters to add to the URL.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
-    pub query: Vec<Header>,
-    /// Content type. Defaults to that of system and encoding.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
-    pub content_type: Option<String>,
-    /// How the challenge is put into the body. Defaults to Raw.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encoding: Option<BodyEncoding>,
-    /// Name of the form's field, or JSON pointer (RFC 6901).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
-    pub field: Option<String>,
-    /// The JSON document that the challenge is put into (encoding Json), or the whole body (system Proprietary).
-    /// May have `${…}` references.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 4096))]
-    pub body: Option<String>,
-}
-
-/// How a licence is taken out of an answer.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
-pub enum Extraction {
-    /// Raw, unless the answer is Base64, JSON by the usual names, or `<ckc>`.
-    #[default]
-    Auto,
-    /// As it is.
-    Raw,
-    /// Base64.
-    Base64,
-    /// Base64 at a JSON pointer.
-    JsonPointer,
-    /// Base64 in an XML element.
-    XmlElement,
-}
-
-/// How a licence is taken out of an answer.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, KubeSchema)]
-#[x_kube(validation = Rule::new("!(self.extraction in ['JsonPointer', 'XmlElement']) || has(self.field)").message("field must be used with extraction JsonPointer or XmlElement"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LicenseResponse {
-    /// How.
-    pub extraction: Extraction,
-    /// JSON pointer (RFC 6901), or name of the element.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
-    pub field: Option<String>,
-}
-
-/// What an error of a vendor's means. All conditions that are given must hold.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, KubeSchema)]
-#[x_kube(validation = Rule::new("has(self.status) || has(self.regex)").message("an error rule must have a status or a regex"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ErrorRule {
-    /// HTTP status.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 100, max = 599))]
-    pub status: Option<u16>,
-    /// Header that the regex is for. Without it and without `jsonPointer` the regex is for the body.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
-    pub header: Option<String>,
-    /// Value of the JSON body that the regex is for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256), regex(pattern = r"^(/.*)?$"))]
-    pub json_pointer: Option<String>,
-    /// Regular expression.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
-    pub regex: Option<String>,
-    /// The reason that it means.
-    pub reason: LicenseReason,
-}
-
-/// Reasons that a licence server's error can mean (docs/metrics.md, "Reasons").
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
-#[allow(missing_docs)]
-pub enum LicenseReason {
-    LicenseDenied,
-    LicenseServerError,
-    ChallengeRefused,
-    KeyNotFound,
-    BackendUnavailable,
-    RateLimited,
-    TokenExpired,
-    TokenNotYetValid,
-    TokenInvalid,
-    TokenReused,
-    GeoDenied,
-    ConcurrencyLimit,
-    DeviceLimit,
-    DeviceRevoked,
-    SecurityLevelTooLow,
-    LicenseClockSkewed,
-    DrmCertificateExpired,
-}
-
-/// The token that a licence server demands: exactly one of `credential`, `mint`.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, KubeSchema)]
-#[x_kube(validation = Rule::new("has(self.credential) != has(self.mint)").message("a token must have exactly one of credential, mint"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LicenseToken {
-    /// Credential that holds the token as it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
-    pub credential: Option<String>,
-    /// How the probe makes one for each run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mint: Option<MintToken>,
-    /// Header that carries it. Defaults to Authorization, unless `query` is given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"))]
-    pub header: Option<String>,
-    /// What stands before it in the header. Defaults to `Bearer ` in Authorization, else nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    pub prefix: Option<String>,
-    /// Query parameter that carries it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64))]
-    pub query: Option<String>,
-}
-
-/// How a token is signed.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum TokenAlgorithm {
-    /// HMAC with SHA-256.
-    Hs256,
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-}
-
-/// How the dates of a token are written.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
-pub enum TokenDates {
-    /// `nbf`, `exp` and `iat` (RFC 7519).
-    #[default]
-    Standard,
-    /// `begin_date` and `expiration_date`.
-    Axinom,
-}
-
-/// A JSON Web Token that the probe makes.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct MintToken {
-    /// Algorithm.
-    pub algorithm: TokenAlgorithm,
-    /// Credential that holds the key: Base64 of the secret, or a private key in PEM.
-    #[schemars(length(min = 1, max = 63))]
-    pub key_credential: String,
-    /// `kid` of the token's header.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
-    pub key_id: Option<String>,
-    /// Claims: a JSON object, which may have `${…}` references. The dates are added.
-    #[serde(default = "no_claims")]
-    #[schemars(length(min = 2, max = 4096))]
-    pub claims: String,
-    /// How long it is valid, seconds. Defaults to 300.
-    #[serde(default = "lifetime")]
-    #[schemars(range(min = 10, max = 86_400))]
-    pub lifetime_seconds: i32,
-    /// How its dates are written. Defaults to Standard.
-    #[serde(default)]
-    pub dates: TokenDates,
-}
-
-fn no_claims() -> String {
-    "{}".into()
-}
-
-fn lifetime() -> i32 {
-    300
 }
 
 /// Where challenges come from: exactly one of `recordedCredential`, `device`, `provider`.
@@ -611,72 +380,4 @@ impl Rehearse {
     fn is_none(&self) -> bool {
         *self == Rehearse::default()
     }
-}
-
-/// One way in which a request is wrong and must be refused.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
-pub enum Flaw {
-    /// Without a token.
-    NoToken,
-    /// A token that has expired; needs `token.mint` or a `tokenCredential`.
-    ExpiredToken,
-    /// A token that is not valid yet; needs `token.mint` or a `tokenCredential`.
-    NotYetValidToken,
-    /// A token whose signature is wrong.
-    TamperedToken,
-    /// A token for another asset; needs `claims` or a `tokenCredential`.
-    OtherAsset,
-    /// A token without the entitlement; needs `claims` or a `tokenCredential`.
-    NoEntitlement,
-    /// A key id that the token does not allow; needs `kids` or a `challengeCredential`.
-    WrongKid,
-    /// A device that is revoked; needs a `challengeCredential`.
-    RevokedDevice,
-    /// A device too many; needs a `challengeCredential`, a `tokenCredential` or `headers`.
-    OverDeviceLimit,
-    /// A place where the content may not be played; needs `headers`.
-    WrongGeo,
-}
-
-/// A wrong request that must be refused.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, KubeSchema)]
-#[x_kube(validation = Rule::new("self.flaw != 'WrongGeo' || has(self.headers)").message("the flaw WrongGeo must be used with headers"))]
-#[x_kube(validation = Rule::new("self.flaw != 'RevokedDevice' || has(self.challengeCredential)").message("the flaw RevokedDevice must be used with a challengeCredential"))]
-#[x_kube(validation = Rule::new("self.flaw != 'WrongKid' || has(self.kids) || has(self.challengeCredential)").message("the flaw WrongKid must be used with kids or a challengeCredential"))]
-#[x_kube(validation = Rule::new("!(self.flaw in ['OtherAsset', 'NoEntitlement']) || has(self.claims) || has(self.tokenCredential)").message("the flaws OtherAsset and NoEntitlement must be used with claims or a tokenCredential"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct DeniedVariant {
-    /// What is wrong with it.
-    pub flaw: Flaw,
-    /// Credential that holds the token of this request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
-    pub token_credential: Option<String>,
-    /// Credential that holds the recorded challenge of this request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
-    pub challenge_credential: Option<String>,
-    /// Claims of the token of this request, a JSON object that replaces those of `token.mint`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 4096))]
-    pub claims: Option<String>,
-    /// Key ids of this request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 16),
-        inner(length(min = 32, max = 36), regex(pattern = r"^[0-9a-fA-F-]{32,36}$"))
-    )]
-    pub kids: Option<Vec<String>>,
-    /// Headers of this request, in place of those of the step by the same name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 16))]
-    pub headers: Option<Vec<Header>>,
-    /// Statuses that count as a refusal. Defaults to those of `expectDenied`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 16), inner(range(min = 300, max = 599)))]
-    pub statuses: Option<Vec<u16>>,
-    /// Reasons of which the refusal must give one. Without it any refusal will do.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
-    pub reasons: Vec<LicenseReason>,
 }

@@ -294,7 +294,7 @@ async fn authenticate(
                 credential(context, &who.user_credential)?,
                 credential(context, &who.password_credential)?,
             );
-            let cnonce = read_random();
+            let cnonce = nonce();
             let asked = DigestRequest {
                 method: request.method.as_str(),
                 target: &url[url::Position::BeforePath..url::Position::AfterQuery],
@@ -310,7 +310,7 @@ async fn authenticate(
     Ok(())
 }
 
-fn read_random() -> String {
+fn nonce() -> String {
     let bytes: [u8; 8] = rand::random();
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
