@@ -270,9 +270,14 @@ impl Run {
                 metrics.observe(&SLOT_LAG, &Owner::program(), &[], lag);
             }
             if plan.concurrency_policy == ConcurrencyPolicy::Replace && !running.is_empty() {
-                missed(REPLACED, running.len() as u64);
-                metrics.shift(&RUNNER_IN_FLIGHT, &Owner::program(), &[], -(running.len() as f64));
-                running.shutdown().await;
+                running.abort_all();
+                // One that ended in this very instant has finished, and has said so itself.
+                while let Some(ended) = running.join_next().await {
+                    if ended.is_err() {
+                        missed(REPLACED, 1);
+                        metrics.shift(&RUNNER_IN_FLIGHT, &Owner::program(), &[], -1.0);
+                    }
+                }
             }
             metrics.add(&SLOTS_STARTED, &owner, &[], 1);
             metrics.shift(&RUNNER_IN_FLIGHT, &Owner::program(), &[], 1.0);

@@ -127,11 +127,7 @@ fn apply(
         present.insert(plan.uid.clone());
         let fingerprint = fingerprint(&plan, &secrets);
         if !plan.suspend {
-            let gap = || match drmwatch_plan::Due::of(&plan) {
-                Ok(Some(due)) => due.longest_gap(drmwatch_program::now()),
-                _ => 0.0,
-            };
-            let interval = plan.interval_seconds.map_or_else(gap, f64::from);
+            let interval = plan.longest_gap(drmwatch_program::now());
             metrics.set(
                 &PROBE_INFO,
                 &Owner::probe(&plan.id, &plan.region),

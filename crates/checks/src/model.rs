@@ -104,6 +104,12 @@ pub struct Exchange {
     pub not_after: Option<Timestamp>,
 }
 
+/// A date as HTTP writes it (RFC 9110 section 5.6.7).
+pub fn http_date(text: &str) -> Option<Timestamp> {
+    let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+    parser.parse_timestamp(text).ok()
+}
+
 impl Exchange {
     /// First value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -112,8 +118,7 @@ impl Exchange {
 
     /// A header that is a date (RFC 9110 section 5.6.7).
     pub fn date(&self, name: &str) -> Option<Timestamp> {
-        let parser = jiff::fmt::rfc2822::DateTimeParser::new();
-        parser.parse_timestamp(self.header(name)?).ok()
+        http_date(self.header(name)?)
     }
 
     /// A directive of Cache-Control (RFC 9111 section 5.2), with its number where it has one.

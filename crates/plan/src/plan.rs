@@ -1,6 +1,8 @@
 //! One probe made ready to run.
 
+use crate::Due;
 use drmwatch_api::{Budget, ConcurrencyPolicy, EgressPolicy, Execution, SecretKeyRef, Step, Tls};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -80,6 +82,13 @@ impl Plan {
     /// Whether a run opens something that must be given back.
     pub fn opens_session(&self) -> bool {
         self.steps.iter().any(|s| s.finally)
+    }
+
+    /// Seconds between two slots, of cron the longest such time: how long silence is no sign of anything.
+    pub fn longest_gap(&self, now: Timestamp) -> f64 {
+        let due = || Due::of(self).ok().flatten();
+        let gap = || due().map_or(0.0, |due| due.longest_gap(now));
+        self.interval_seconds.map_or_else(gap, f64::from)
     }
 
     /// What its shard is chosen by: the probe, or its tenant where the tenant has a budget. One runner then runs all

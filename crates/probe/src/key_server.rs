@@ -237,7 +237,7 @@ async fn authenticate(
 ) -> Result<(), Failure> {
     let Some(auth) = &spec.auth else { return Ok(()) };
     let credential = |context: &Context<'_, '_>, name: &str| {
-        let filled = context.scope.fill(&format!("${{credentials.{name}}}"));
+        let filled = context.scope.credential(name);
         filled.map(|v| v.trim().to_owned())
     };
     if let Some(UserPassword {

@@ -38,7 +38,7 @@ pub(crate) async fn call(
     };
     let mut credentials = Map::new();
     for name in &hook.credentials {
-        let value = context.scope.fill(&format!("${{credentials.{name}}}"))?;
+        let value = context.scope.credential(name)?;
         credentials.insert(name.clone(), Value::String(value));
     }
     let left = context.deadline.saturating_duration_since(Instant::now());

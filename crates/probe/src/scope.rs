@@ -36,6 +36,11 @@ impl<'a> Scope<'a> {
         self.outputs.contains_key(&(step.to_owned(), output.to_owned()))
     }
 
+    /// The value of a credential.
+    pub fn credential(&self, name: &str) -> Result<String, Failure> {
+        self.fill(&format!("${{credentials.{name}}}"))
+    }
+
     /// Fills the references of a text in.
     pub fn fill(&self, text: &str) -> Result<String, Failure> {
         let broken = |reason, message: String| Failure {

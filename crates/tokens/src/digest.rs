@@ -1,12 +1,9 @@
 //! HTTP Digest authentication (RFC 7616), with MD5 or SHA-256 and `qop=auth`.
 
+use super::hexadecimal;
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
 
 /// The parameters of a `WWW-Authenticate: Digest …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +46,8 @@ impl DigestChallenge {
         let get = |name: &str| self.0.get(name).map(String::as_str);
         let algorithm = get("algorithm").unwrap_or("MD5");
         let hash: fn(String) -> String = match algorithm.to_ascii_uppercase().as_str() {
-            "MD5" => |text| hex(&Md5::digest(text)),
-            "SHA-256" => |text| hex(&Sha256::digest(text)),
+            "MD5" => |text| hexadecimal(&Md5::digest(text)),
+            "SHA-256" => |text| hexadecimal(&Sha256::digest(text)),
             _ => return None,
         };
         let (realm, nonce) = (get("realm").unwrap_or_default(), get("nonce")?);

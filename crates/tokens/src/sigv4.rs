@@ -1,5 +1,6 @@
 //! AWS Signature Version 4 ("Create a signed AWS API request"): what API gateways in front of key servers demand.
 
+use super::hexadecimal;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{Timestamp, tz::TimeZone};
 use sha2::{Digest, Sha256};
@@ -27,10 +28,6 @@ impl std::fmt::Debug for SigV4 {
             .field("service", &self.service)
             .finish_non_exhaustive()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn mac(key: &[u8], text: &str) -> Vec<u8> {
@@ -87,12 +84,12 @@ impl SigV4 {
             // Services other than S3 encode the path, as it is sent, once more.
             encode(url.path(), b"/"),
             query.join("&"),
-            hex(&Sha256::digest(body))
+            hexadecimal(&Sha256::digest(body))
         );
         let scope = format!("{day}/{}/{}/aws4_request", self.region, self.service);
         let text = format!(
             "AWS4-HMAC-SHA256\n{time}\n{scope}\n{}",
-            hex(&Sha256::digest(canonical))
+            hexadecimal(&Sha256::digest(canonical))
         );
         let key = [day.as_str(), &self.region, &self.service, "aws4_request"]
             .iter()
@@ -102,7 +99,7 @@ impl SigV4 {
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={}",
             self.access_key,
-            hex(&mac(&key, &text))
+            hexadecimal(&mac(&key, &text))
         );
         signed.remove(0);
         signed.push(("authorization".to_owned(), authorization));

@@ -15,7 +15,7 @@ use crate::{
 use dereference::Found;
 use drmwatch_api::{DrmProbe, Execution, MonitoredTenant, PlanRef, RunnerPool};
 use drmwatch_metrics::{Owner, PROBE_INFO};
-use drmwatch_plan::{Due, Plan, ProbeId, compile};
+use drmwatch_plan::{Plan, ProbeId, compile};
 use futures::StreamExt;
 use k8s_openapi::api::{
     batch::v1::CronJob,
@@ -193,12 +193,7 @@ fn expected(probe: &DrmProbe, context: &Context, readiness: &Readiness) {
     else {
         return context.metrics.replace(&PROBE_INFO, &owner, None);
     };
-    // Of cron the longest time between two slots: how long silence is no sign of anything.
-    let gap = || match Due::of(plan) {
-        Ok(Some(due)) => due.longest_gap(drmwatch_program::now()),
-        _ => 0.0,
-    };
-    let interval = plan.interval_seconds.map_or_else(gap, f64::from);
+    let interval = plan.longest_gap(drmwatch_program::now());
     let execution = format!("{:?}", plan.execution);
     context
         .metrics

@@ -42,7 +42,7 @@ fn unusable(message: String) -> Failure {
 
 /// Base64 of a credential.
 pub(super) fn decoded(context: &Context<'_, '_>, name: &str) -> Result<Vec<u8>, Failure> {
-    let text = context.scope.fill(&format!("${{credentials.{name}}}"))?;
+    let text = context.scope.credential(name)?;
     let text: String = text.split_whitespace().collect();
     STANDARD
         .decode(text)
@@ -91,7 +91,7 @@ pub(super) fn recorded(
 
 /// The operator's test credential.
 pub(super) fn device(context: &Context<'_, '_>, options: &WidevineDevice) -> Result<Device, Failure> {
-    let text = |name: &str| context.scope.fill(&format!("${{credentials.{name}}}"));
+    let text = |name: &str| context.scope.credential(name);
     let (identity, key) = (
         text(&options.client_id_credential)?,
         text(&options.private_key_credential)?,

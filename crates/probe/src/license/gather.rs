@@ -3,6 +3,7 @@
 use super::{
     judge::judge,
     model::{Exchange, Expected, Message, RuleFound},
+    read::hex,
     shape::shape,
 };
 use crate::{
@@ -10,10 +11,11 @@ use crate::{
     run::{Context, Rule},
 };
 use drmwatch_api::ErrorRule;
+use drmwatch_checks::model::http_date;
 use hyper::header;
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, OnceLock, Weak},
 };
@@ -61,15 +63,15 @@ fn fitting(rules: &[Rule], response: &Response) -> Option<RuleFound> {
             return None;
         }
         let text = match (&rule.header, &rule.json_pointer) {
-            (Some(name), _) => response.headers.get(name)?.to_str().ok()?.to_owned(),
+            (Some(name), _) => Cow::Borrowed(response.headers.get(name)?.to_str().ok()?),
             (_, Some(pointer)) => {
                 let document = json.get_or_insert_with(|| serde_json::from_slice(&response.body).ok());
                 match document.as_ref()?.pointer(pointer)? {
-                    serde_json::Value::String(text) => text.clone(),
-                    value => value.to_string(),
+                    serde_json::Value::String(text) => Cow::Owned(text.clone()),
+                    value => Cow::Owned(value.to_string()),
                 }
             }
-            _ => body.clone().into_owned(),
+            _ => Cow::Borrowed(body.as_ref()),
         };
         let found = match pattern {
             Some(pattern) => pattern.find(&text)?.as_str().chars().take(64).collect(),
@@ -114,10 +116,7 @@ pub(crate) async fn exchange(
     };
     let latency = started.elapsed().as_secs_f64();
     let header = |name: header::HeaderName| response.headers.get(name).and_then(|v| v.to_str().ok());
-    let sha256: String = Sha256::digest(&response.body)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
+    let sha256 = hex(&Sha256::digest(&response.body));
     let message = read(&response);
     let record = Exchange {
         expected,
@@ -147,9 +146,4 @@ pub(crate) async fn exchange(
     let level = context.facts.license_level.unwrap_or(0).max(proved.level);
     context.facts.license_level = Some(level);
     Ok(Answered { response, sha256 })
-}
-
-/// An HTTP date (RFC 9110 section 5.6.7).
-fn http_date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::parse(text).ok().map(|z| z.timestamp())
 }

@@ -433,10 +433,7 @@ impl<'s> Ladder<'s> {
         let options = self.license.token.as_ref();
         let carrier = |value: String| options.map(|o| token::carry(o, value));
         let own = |context: &Context<'_, '_>, name: &str| {
-            context
-                .scope
-                .fill(&format!("${{credentials.{name}}}"))
-                .map(|v| v.trim().to_owned())
+            context.scope.credential(name).map(|v| v.trim().to_owned())
         };
         let minted = async |context: &mut Context<'_, '_>, claims: Option<&str>, validity| {
             let mint = options.and_then(|o| o.mint.as_ref());

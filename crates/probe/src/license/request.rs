@@ -129,7 +129,7 @@ pub(super) fn cloud_signer(
     options: &drmwatch_api::WidevineCloud,
 ) -> Result<cloud::Signer, Failure> {
     let hex = |name: &str, length: usize| -> Result<Vec<u8>, Failure> {
-        let text = context.scope.fill(&format!("${{credentials.{name}}}"))?;
+        let text = context.scope.credential(name)?;
         let digits: Vec<u8> = text.trim().bytes().collect();
         let nibble = |c: u8| (c as char).to_digit(16);
         let bytes: Option<Vec<u8>> = digits

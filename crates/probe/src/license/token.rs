@@ -54,11 +54,7 @@ pub(super) fn good(
 
 /// A stored token. One that has expired by its own date is the operator's to renew, and nobody's outage.
 pub(super) fn stored(context: &mut Context<'_, '_>, name: &str) -> Result<(String, TokenKnown), Failure> {
-    let value = context
-        .scope
-        .fill(&format!("${{credentials.{name}}}"))?
-        .trim()
-        .to_owned();
+    let value = context.scope.credential(name)?.trim().to_owned();
     let Some(facts) = JwtFacts::read(&value) else {
         return Ok((value, TokenKnown::Opaque));
     };
@@ -86,9 +82,7 @@ pub(super) fn mint_token(
     validity: Validity,
 ) -> Result<String, Failure> {
     let unusable = |message: String| Failure::inconclusive(Reason::ConfigurationInvalid, message);
-    let key = context
-        .scope
-        .fill(&format!("${{credentials.{}}}", mint.key_credential))?;
+    let key = context.scope.credential(&mint.key_credential)?;
     let algorithm = match mint.algorithm {
         TokenAlgorithm::Hs256 => JwtAlgorithm::Hs256,
         TokenAlgorithm::Rs256 => JwtAlgorithm::Rs256,

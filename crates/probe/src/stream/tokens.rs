@@ -32,7 +32,7 @@ pub(super) struct Signer {
 impl Signer {
     pub fn new(spec: &StreamToken, scope: &Scope<'_>) -> Result<Signer, Failure> {
         let unusable = |e: String| Failure::inconclusive(Reason::ConfigurationInvalid, e);
-        let secret = |name: &String| scope.fill(&format!("${{credentials.{name}}}"));
+        let secret = |name: &String| scope.credential(name);
         let mut cookies = false;
         let scheme = if let Some(s) = &spec.nginx_secure_link {
             Scheme::NginxSecureLink(NginxSecureLink {
