@@ -18,11 +18,26 @@ pub enum Kind {
     Gauge,
     /// Counts in buckets with these upper bounds.
     Histogram(&'static [f64]),
+    /// Sum and count alone: an average over any time, at two series.
+    Summary,
+}
+
+impl Kind {
+    /// How many buckets it counts in, where it does.
+    pub(crate) fn buckets(self) -> Option<usize> {
+        match self {
+            Kind::Counter | Kind::Gauge => None,
+            Kind::Histogram(bounds) => Some(bounds.len() + 1),
+            Kind::Summary => Some(1),
+        }
+    }
 }
 
 /// One metric.
 #[derive(Debug, PartialEq)]
 pub struct Metric {
+    /// Its place in the catalogue.
+    pub(crate) id: u16,
     /// Name as scraped.
     pub name: &'static str,
     /// Kind.
@@ -40,15 +55,19 @@ pub struct Metric {
 /// Labels that every series about a probe has. Not `namespace`: scraping would rename it.
 pub const PROBE_LABELS: [&str; 4] = ["tenant_namespace", "tenant", "probe", "region"];
 
-/// Seconds, from a phase on loopback to a run at its timeout.
+/// Seconds that matter to a program: from a millisecond to a minute.
 const SECONDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
+/// Seconds that matter to people who wait for a service. Fewer, since every probe has them.
+const WAITED: &[f64] = &[0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 macro_rules! catalogue {
     ($($(#[doc = $doc:literal])+ $const:ident = $name:literal, $kind:expr, $program:ident, $of_probe:literal, [$($label:literal),*];)+) => {
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        enum Place { $($const),+ }
         $($(#[doc = $doc])+ pub static $const: Metric = Metric {
-            name: $name, kind: $kind, labels: &[$($label),*], of_probe: $of_probe, program: Program::$program,
+            id: Place::$const as u16, name: $name, kind: $kind, labels: &[$($label),*], of_probe: $of_probe, program: Program::$program,
             help: concat!($($doc),+),
         };)+
         /// Every metric, in the order of the reference page.
@@ -80,11 +99,11 @@ catalogue! {
     /// Unix time since which this runner keeps the probe's schedule: of one by cron that was not due since, nothing else can be told.
     WATCHED_SINCE = "drmwatch_probe_watched_since_timestamp_seconds", Kind::Gauge, Runner, true, [];
     /// Seconds that a run took.
-    PROBE_DURATION = "drmwatch_probe_duration_seconds", Kind::Histogram(SECONDS), Runner, true, [];
+    PROBE_DURATION = "drmwatch_probe_duration_seconds", Kind::Histogram(WAITED), Runner, true, [];
     /// Seconds that a step took.
-    STEP_DURATION = "drmwatch_step_duration_seconds", Kind::Histogram(SECONDS), Runner, true, ["step"];
+    STEP_DURATION = "drmwatch_step_duration_seconds", Kind::Summary, Runner, true, ["step"];
     /// Seconds that a phase of one request took: dns, connect, tls, request, first_byte, transfer. A phase that did not happen is not counted.
-    PHASE_DURATION = "drmwatch_step_phase_duration_seconds", Kind::Histogram(SECONDS), Runner, true, ["step", "phase"];
+    PHASE_DURATION = "drmwatch_step_phase_duration_seconds", Kind::Summary, Runner, true, ["step", "phase"];
     /// Seconds between the end of the newest segment and now, the oldest of the renditions looked at.
     LIVE_EDGE_AGE = "drmwatch_stream_live_edge_age_seconds", Kind::Gauge, Runner, true, ["step"];
     /// Variants or representations that the manifest lists.
@@ -124,7 +143,7 @@ catalogue! {
     /// Bytes that the last run took, as they came over the wire.
     STREAM_FETCHED = "drmwatch_stream_fetched_bytes", Kind::Gauge, Runner, true, ["step"];
     /// Seconds from the licence request to the end of its answer.
-    LICENSE_LATENCY = "drmwatch_license_latency_seconds", Kind::Histogram(SECONDS), Runner, true, ["step"];
+    LICENSE_LATENCY = "drmwatch_license_latency_seconds", Kind::Histogram(WAITED), Runner, true, ["step"];
     /// How far up the ladder a license or keyServer step came: 0 transport, 1 the DRM system's certificate of the server, 2 the refusal of what must be refused, 3 a licence for a recorded request, 4 for a fresh one, 5 keys of a key server.
     LICENSE_LEVEL = "drmwatch_license_level", Kind::Gauge, Runner, true, ["step"];
     /// Unix time at which the DRM system's own certificate of the licence server expires.
@@ -189,7 +208,7 @@ mod tests {
                 "{name}"
             );
             assert!(
-                !matches!(metric.kind, Kind::Histogram(_)) || name.ends_with("_seconds"),
+                metric.kind.buckets().is_none() || name.ends_with("_seconds"),
                 "{name}"
             );
             let renamed = [
@@ -223,6 +242,7 @@ mod tests {
                     Kind::Counter => "counter",
                     Kind::Gauge => "gauge",
                     Kind::Histogram(_) => "histogram",
+                    Kind::Summary => "summary",
                 };
                 let mut labels: Vec<String> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
                 if metric.of_probe {

@@ -13,4 +13,4 @@ mod text;
 pub use catalogue::*;
 pub use recorder::record_outcome;
 pub use store::{Metrics, Owner};
-pub use text::{OPENMETRICS, PROMETHEUS, render};
+pub use text::{OPENMETRICS, PROMETHEUS, Pieces, render};

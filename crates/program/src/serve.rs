@@ -2,6 +2,7 @@
 
 use axum::{
     Router,
+    body::Body,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
@@ -54,8 +55,9 @@ async fn scrape(State(metrics): State<Metrics>, headers: HeaderMap) -> impl Into
         .get(header::ACCEPT)
         .and_then(|v| v.to_str().ok())
         .unwrap_or_default();
-    match render(&metrics, accept) {
-        Ok((text, kind)) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+    let (pieces, kind) = render(&metrics, accept);
+    let pieces = pieces.map(Ok::<_, std::convert::Infallible>);
+    // Written as fast as it is read, and no faster.
+    let body = Body::from_stream(futures::stream::iter(pieces));
+    ([(header::CONTENT_TYPE, kind)], body)
 }
