@@ -17,7 +17,7 @@ mod tenant;
 use clap::Parser;
 use context::Context;
 use drmwatch_metrics::{LEADER, Metrics, Owner};
-use drmwatch_program::{Ready, asked_to_stop};
+use drmwatch_program::{Health, asked_to_stop};
 use kube::Client;
 use kube_lease_manager::LeaseManagerBuilder;
 use options::Options;
@@ -44,9 +44,9 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let metrics = Metrics::default();
-    let ready = Ready::default();
+    let health = Health::default();
     metrics.set(&LEADER, &Owner::program(), &[], 0.0);
-    let address = drmwatch_program::serve(options.listen, metrics.clone(), ready.clone()).await?;
+    let address = drmwatch_program::serve(options.listen, metrics.clone(), health.clone()).await?;
     info!(metrics = %address, region = options.region, "operator");
     let client = Client::try_default().await?;
     let manager = LeaseManagerBuilder::new(client.clone(), "drmwatch-operator")
@@ -58,7 +58,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .await?;
     let (mut leading, manager) = manager.watch().await;
     // A replica that waits is ready too: it is there to take over.
-    ready.set(true);
+    health.set_ready(true);
     let stop = asked_to_stop();
     tokio::pin!(stop);
     tokio::select! {

@@ -10,11 +10,14 @@
 mod cluster;
 mod evidence;
 mod folder;
+mod gate;
+mod load;
 mod memory;
 mod once;
 mod options;
 mod scheduler;
 mod sink;
+mod slots;
 mod standalone;
 mod table;
 

@@ -31,32 +31,36 @@ struct Entry {
     state: ProbeState,
 }
 
-fn steps(plan: &Plan) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    serde_json::to_string(&plan.steps)
-        .unwrap_or_default()
-        .hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Memory {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
         self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 
+    /// What tells the steps of a plan from others.
+    pub fn steps(plan: &Plan) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let text = serde_json::to_string(&plan.steps).unwrap_or_default();
+        text.hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// What the probe remembers: nothing, when its steps are others than they were.
-    pub fn recall(&self, plan: &Plan) -> ProbeState {
+    pub fn recall(&self, uid: &str, steps: u64) -> ProbeState {
         let entries = self.lock();
-        let found = entries.get(&plan.uid).filter(|e| e.steps == steps(plan));
+        let found = entries.get(uid).filter(|e| e.steps == steps);
         found.map(|e| e.state.clone()).unwrap_or_default()
     }
 
     /// Keeps what a run left behind. A run of a plan that has been replaced changes nothing for its successor.
-    pub fn keep(&self, plan: &Plan, at: Timestamp, state: ProbeState, replaced: bool) {
-        let steps = steps(plan);
+    pub fn keep(&self, uid: &str, steps: u64, at: Timestamp, state: ProbeState, replaced: bool) {
         let mut entries = self.lock();
-        if !replaced || entries.get(&plan.uid).is_none_or(|e| e.steps == steps) {
-            entries.insert(plan.uid.clone(), Entry { steps, at, state });
+        let before = entries.get(uid);
+        // Most probes have nothing to remember.
+        if before.is_none() && state == ProbeState::default() {
+            return;
+        }
+        if !replaced || before.is_none_or(|e| e.steps == steps) {
+            entries.insert(uid.to_owned(), Entry { steps, at, state });
         }
     }
 
@@ -111,6 +115,10 @@ mod tests {
         drmwatch_plan::compile(&tenant.unwrap(), &probe.unwrap(), "r", &Default::default()).unwrap()
     }
 
+    fn of(url: &str) -> u64 {
+        Memory::steps(&plan(url))
+    }
+
     fn state() -> ProbeState {
         let mut state = ProbeState::default();
         state.streams.insert("s".into(), Default::default());
@@ -121,26 +129,26 @@ mod tests {
     fn a_memory_travels_and_belongs_to_its_steps() {
         let (here, there) = (Memory::default(), Memory::default());
         let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
-        here.keep(&plan("https://a/"), now, state(), false);
+        here.keep("u", of("https://a/"), now, state(), false);
         let packed = here.pack("u").unwrap();
-        assert_eq!(here.recall(&plan("https://a/")), ProbeState::default());
+        assert_eq!(here.recall("u", of("https://a/")), ProbeState::default());
         assert!(there.unpack("u", &packed, now));
-        assert_eq!(there.recall(&plan("https://a/")), state());
-        assert_eq!(there.recall(&plan("https://b/")), ProbeState::default());
+        assert_eq!(there.recall("u", of("https://a/")), state());
+        assert_eq!(there.recall("u", of("https://b/")), ProbeState::default());
     }
 
     #[test]
     fn what_is_old_or_no_memory_is_not_taken() {
         let (here, there) = (Memory::default(), Memory::default());
         let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
-        here.keep(&plan("https://a/"), now, state(), false);
+        here.keep("u", of("https://a/"), now, state(), false);
         let packed = here.pack("u").unwrap();
         assert!(!there.unpack("u", &packed, now + jiff::SignedDuration::from_secs(301)));
         assert!(!there.unpack("u", &packed[..packed.len() / 2], now));
         assert!(!there.unpack("u", b"noise", now));
         // A run of a replaced plan does not overwrite its successor's memory.
-        there.keep(&plan("https://b/"), now, state(), false);
-        there.keep(&plan("https://a/"), now, ProbeState::default(), true);
-        assert_eq!(there.recall(&plan("https://b/")), state());
+        there.keep("u", of("https://b/"), now, state(), false);
+        there.keep("u", of("https://a/"), now, ProbeState::default(), true);
+        assert_eq!(there.recall("u", of("https://b/")), state());
     }
 }

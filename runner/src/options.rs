@@ -54,6 +54,9 @@ pub struct Options {
     /// given more than once. In a cluster the RunnerPool says it.
     #[arg(long = "allow-cidr", value_name = "CIDR")]
     pub allow_cidrs: Vec<String>,
+    /// Runs that may go on at once; a quarter of them for one tenant, and for one host. More wait for their turn.
+    #[arg(long, env = "DRMWATCH_MAX_RUNS", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_runs: u32,
     /// Show a live table of probes on the terminal.
     #[arg(long)]
     pub table: bool,

@@ -2,7 +2,7 @@
 
 use crate::evidence;
 use drmwatch_metrics::{Metrics, Owner, record_outcome};
-use drmwatch_plan::{Outcome, Plan, Verdict, VerdictRecord};
+use drmwatch_plan::{Outcome, Plan, ProbeId, Verdict, VerdictRecord};
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -14,13 +14,21 @@ use tracing::{info, warn};
 /// A verdict that changed, with the UID of its probe; `None` when the probe has gone.
 pub type Transition = (String, Option<VerdictRecord>);
 
-/// What is shown of a probe.
+/// What is shown of a probe on a terminal.
 #[derive(Clone)]
 pub struct Row {
-    /// The last transition.
-    pub record: VerdictRecord,
+    /// Whose it is.
+    pub id: ProbeId,
     /// The last run.
     pub last: Outcome,
+}
+
+/// What was last told of a probe.
+#[derive(PartialEq)]
+struct Told {
+    verdict: Verdict,
+    step: Option<Box<str>>,
+    generation: i64,
 }
 
 /// Where outcomes go. Clones share it.
@@ -28,53 +36,54 @@ pub struct Row {
 pub struct Sink {
     /// Every number.
     pub metrics: Metrics,
-    rows: Arc<Mutex<BTreeMap<String, Row>>>,
+    told: Arc<Mutex<BTreeMap<String, Told>>>,
+    rows: Option<Arc<Mutex<BTreeMap<ProbeId, Row>>>>,
     transitions: mpsc::UnboundedSender<Transition>,
     evidence: Option<PathBuf>,
 }
 
-impl Sink {
-    /// A sink, and the transitions that come out of it. `evidence`: where records of failures are kept.
-    pub fn new(metrics: Metrics, evidence: Option<PathBuf>) -> (Sink, mpsc::UnboundedReceiver<Transition>) {
-        let (transitions, receiver) = mpsc::unbounded_channel();
-        (
-            Sink {
-                metrics,
-                rows: Arc::default(),
-                transitions,
-                evidence,
-            },
-            receiver,
-        )
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Row>> {
-        self.rows.lock().unwrap_or_else(|e| e.into_inner())
+impl Sink {
+    /// A sink, and the transitions that come out of it. `evidence`: where records of failures are kept; `rows`: whether
+    /// the last run of each probe is kept for a table.
+    pub fn new(
+        metrics: Metrics,
+        evidence: Option<PathBuf>,
+        rows: bool,
+    ) -> (Sink, mpsc::UnboundedReceiver<Transition>) {
+        let (transitions, receiver) = mpsc::unbounded_channel();
+        let sink = Sink {
+            metrics,
+            told: Arc::default(),
+            rows: rows.then(Arc::default),
+            transitions,
+            evidence,
+        };
+        (sink, receiver)
     }
 
     /// Takes the outcome of a run.
-    pub fn outcome(&self, plan: &Plan, outcome: &Outcome) {
-        record_outcome(&self.metrics, &Owner::probe(&plan.id, &plan.region), outcome);
-        let record = VerdictRecord::new(plan, outcome);
-        let mut rows = self.lock();
-        let before = rows.get(&plan.uid).map(|row| row.record.clone());
-        let changed = before.as_ref().is_none_or(|b| b.differs(&record));
-        let shown = if changed {
-            record.clone()
-        } else {
-            before.unwrap_or_else(|| record.clone())
+    pub fn outcome(&self, plan: &Plan, owner: &Owner, outcome: &Outcome) {
+        record_outcome(&self.metrics, owner, outcome);
+        if let Some(rows) = &self.rows {
+            let (id, last) = (plan.id.clone(), shown_of(outcome));
+            lock(rows).insert(id.clone(), Row { id, last });
+        }
+        // The message alone is no news: it holds numbers that change with every run.
+        let told = Told {
+            verdict: outcome.verdict,
+            step: outcome.step.as_deref().map(Box::from),
+            generation: plan.generation,
         };
-        rows.insert(
-            plan.uid.clone(),
-            Row {
-                record: shown,
-                last: shown_of(outcome),
-            },
-        );
-        drop(rows);
-        if !changed {
+        let mut before = lock(&self.told);
+        if before.get(&plan.uid) == Some(&told) {
             return;
         }
+        before.insert(plan.uid.clone(), told);
+        drop(before);
         if let Some(folder) = &self.evidence {
             evidence::keep(folder, plan, outcome);
         }
@@ -92,13 +101,17 @@ impl Sink {
                 warn!(%probe, %tenant, step, %reason, trace = outcome.trace_id, message = outcome.message, "the probe can't tell");
             }
         }
+        let record = VerdictRecord::new(plan, outcome);
         let _ = self.transitions.send((plan.uid.clone(), Some(record)));
     }
 
     /// Forgets a probe that is no longer to be run here. `gone`: and nowhere else.
     pub fn forget(&self, plan: &Plan, gone: bool) {
         self.metrics.forget(&Owner::probe(&plan.id, &plan.region));
-        self.lock().remove(&plan.uid);
+        lock(&self.told).remove(&plan.uid);
+        if let Some(rows) = &self.rows {
+            lock(rows).remove(&plan.id);
+        }
         if gone {
             let _ = self.transitions.send((plan.uid.clone(), None));
         }
@@ -106,9 +119,9 @@ impl Sink {
 
     /// Every probe that has run, by name.
     pub fn rows(&self) -> Vec<Row> {
-        let mut rows: Vec<Row> = self.lock().values().cloned().collect();
-        rows.sort_by(|a, b| a.record.id.cmp(&b.record.id));
-        rows
+        let rows = self.rows.iter();
+        rows.flat_map(|rows| lock(rows).values().cloned().collect::<Vec<_>>())
+            .collect()
     }
 }
 

@@ -11,7 +11,7 @@ use drmwatch_api::EgressPolicy;
 use drmwatch_metrics::{Metrics, Owner, PROBE_INFO, RUNNER_INFO};
 use drmwatch_plan::Plan;
 use drmwatch_probe::Engine;
-use drmwatch_program::asked_to_stop;
+use drmwatch_program::{Health, asked_to_stop};
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
@@ -67,22 +67,24 @@ pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<
         &[env!("CARGO_PKG_VERSION"), &options.region, "standalone"],
         1.0,
     );
-    let (sink, mut transitions) = Sink::new(metrics.clone(), options.evidence.clone());
+    let (sink, mut transitions) = Sink::new(metrics.clone(), options.evidence.clone(), options.table);
     // Nobody keeps a status here: transitions are in the log.
     tokio::spawn(async move { while transitions.recv().await.is_some() {} });
-    let mut scheduler = Scheduler::new(engine, sink.clone());
-    let ready = drmwatch_program::Ready::default();
+    let mut scheduler = Scheduler::new(engine, sink.clone(), options.max_runs as usize);
+    let load = scheduler.load();
+    tokio::spawn(load.clone().watch(metrics.clone(), |_| {}));
+    let health = Health::new(move || load.wedged());
     let first = folder::read(path, &options.region, &egress(options))?;
     if first.plans.is_empty() && !first.mistakes.is_empty() {
         first.mistakes.iter().for_each(|m| error!("{m}"));
         return Err("no probe in the folder can run".into());
     }
-    let address = drmwatch_program::serve(options.listen, metrics.clone(), ready.clone()).await?;
+    let address = drmwatch_program::serve(options.listen, metrics.clone(), health.clone()).await?;
     info!(metrics = %format!("http://{address}/metrics"), "standalone");
     let mut known = BTreeMap::new();
     let mut told = BTreeSet::new();
     apply(first, &mut scheduler, &metrics, &mut known, &mut told);
-    ready.set(true);
+    health.set_ready(true);
     let mut screen = options.table.then(table::Table::new);
     let mut looked = Instant::now();
     let stop = asked_to_stop();
@@ -105,7 +107,7 @@ pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<
             screen.draw(&sink.rows(), &address);
         }
     }
-    ready.set(false);
+    health.set_ready(false);
     scheduler.shut_down(GRACE).await;
     Ok(())
 }
@@ -136,7 +138,7 @@ fn apply(
             );
         }
         known.insert(plan.uid.clone(), plan.clone());
-        scheduler.upsert(plan, secrets, fingerprint);
+        scheduler.upsert(plan, secrets, fingerprint, None);
     }
     // A mistake must not silently stop a probe: only a folder without any says that one is gone.
     if whole {
@@ -152,10 +154,10 @@ fn apply(
 }
 
 /// Changes whenever plan or secrets do.
-pub fn fingerprint(plan: &Plan, secrets: &drmwatch_plan::Secrets) -> String {
+pub fn fingerprint(plan: &Plan, secrets: &drmwatch_plan::Secrets) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
     serde_json::to_string(plan).unwrap_or_default().hash(&mut hasher);
     secrets.values().for_each(|v| v.hash(&mut hasher));
-    format!("{:016x}", hasher.finish())
+    hasher.finish()
 }

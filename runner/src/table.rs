@@ -68,7 +68,7 @@ impl Table {
             // Into a pipe the table is printed anew only when a verdict has changed.
             let verdicts: String = rows
                 .iter()
-                .map(|r| format!("{} {}\n", r.record.id, r.record.verdict))
+                .map(|r| format!("{} {}\n", r.id, r.last.verdict))
                 .collect();
             if verdicts != self.last {
                 println!("{}\n", lines.join("\n"));
@@ -108,7 +108,7 @@ impl Table {
         };
         format!(
             "{:<26} {verdict} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7.1} {:>5}",
-            row.record.id.probe,
+            row.id.probe,
             sum(|p| p.dns),
             sum(|p| p.connect),
             sum(|p| p.tls),

@@ -118,7 +118,7 @@ impl Standalone {
         if let Ok(mut stream) = TcpStream::connect(self.metrics) {
             let _ = write!(
                 stream,
-                "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+                "GET {path} HTTP/1.0\r\nhost: x\r\nconnection: close\r\n\r\n"
             );
             let _ = stream.read_to_string(&mut text);
         }

@@ -92,7 +92,7 @@ catalogue! {
     SLOTS_STARTED = "drmwatch_probe_slots_started_total", Kind::Counter, Runner, true, [];
     /// Slots whose run ended, with whatever outcome.
     SLOTS_FINISHED = "drmwatch_probe_slots_finished_total", Kind::Counter, Runner, true, [];
-    /// Slots that did not run to their end, by why: late (beyond the starting deadline, or passed while the machine slept), overlap (they passed while a run went on that forbids another), replaced (their run was ended by the next one).
+    /// Slots that did not run to their end, by why: late (beyond the starting deadline, or passed while the machine slept), overlap (they passed while a run went on that forbids another), replaced (their run was ended by the next one), budget (the tenant's budget did not allow them), no_owner (they passed while no runner had them, as far as its successor can tell), shutdown (their run had not ended when the runner had to).
     SLOTS_MISSED = "drmwatch_probe_slots_missed_total", Kind::Counter, Runner, true, ["cause"];
     /// Unix time at which the last run began.
     LAST_RUN = "drmwatch_probe_last_run_timestamp_seconds", Kind::Gauge, Runner, true, [];
@@ -166,8 +166,14 @@ catalogue! {
     RUNNER_UNUSABLE_PLANS = "drmwatch_runner_unusable_plans", Kind::Gauge, Runner, false, [];
     /// Shards that this runner holds by Lease.
     RUNNER_SHARDS = "drmwatch_runner_shards_held", Kind::Gauge, Runner, false, [];
-    /// Runs going on now.
+    /// Slots whose run goes on or waits for its turn.
     RUNNER_IN_FLIGHT = "drmwatch_runner_runs_in_flight", Kind::Gauge, Runner, false, [];
+    /// Share of their time that the runner's threads were busy in the last half minute, from 0 to 1: what to scale by.
+    RUNNER_BUSY = "drmwatch_runner_busy_ratio", Kind::Gauge, Runner, false, [];
+    /// 1 while the runner is about to fall behind: busy for 85 % of its time, or slots started a second late.
+    RUNNER_SATURATED = "drmwatch_runner_saturated", Kind::Gauge, Runner, false, [];
+    /// Plans of each shard that this runner holds.
+    SHARD_PROBES = "drmwatch_shard_probes", Kind::Gauge, Runner, false, ["shard"];
     /// Seconds between the instant of a slot and the start of its run.
     SLOT_LAG = "drmwatch_runner_slot_lag_seconds", Kind::Histogram(SECONDS), Runner, false, [];
     /// Seconds between two slots of a probe that must run, of cron the longest such time: the expected set, told by the operator so that it outlives the runner.

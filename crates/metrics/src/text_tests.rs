@@ -161,8 +161,8 @@ fn pieces_make_up_the_whole_and_writing_goes_on_meanwhile() {
         metrics.add(&PROBE_RUNS, &owner(&format!("p{n:04}")), &["pass"], 1);
         metrics.observe(&PROBE_DURATION, &owner(&format!("p{n:04}")), &[], 0.01);
     }
-    let (mut pieces, mut whole, mut count) = (render(&metrics, "").0, String::new(), 0);
-    while let Some(piece) = pieces.next() {
+    let (pieces, mut whole, mut count) = (render(&metrics, "").0, String::new(), 0);
+    for piece in pieces {
         assert!(piece.len() < PIECE + (8 << 10), "{}", piece.len());
         whole += &piece;
         count += 1;

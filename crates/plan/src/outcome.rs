@@ -130,12 +130,6 @@ impl VerdictRecord {
             since: outcome.started_at,
         }
     }
-
-    /// Whether another record tells people something new. The message alone does not: it holds numbers
-    /// that change with every run.
-    pub fn differs(&self, other: &VerdictRecord) -> bool {
-        (self.verdict, &self.step, self.generation) != (other.verdict, &other.step, other.generation)
-    }
 }
 
 /// The result of a step.

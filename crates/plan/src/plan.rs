@@ -84,6 +84,28 @@ impl Plan {
         self.steps.iter().any(|s| s.finally)
     }
 
+    /// Hosts that its steps name, each once; those that a reference fills in are not known beforehand.
+    pub fn hosts(&self) -> Vec<String> {
+        let urls = self.steps.iter().flat_map(|s| {
+            let http = s.http.iter().map(|h| &h.url);
+            let streams = s.stream.iter().map(|h| &h.url);
+            let licenses = s.license.iter().map(|l| &l.url);
+            let servers = s.key_server.iter().map(|k| &k.url);
+            http.chain(streams).chain(licenses).chain(servers)
+        });
+        let mut hosts: Vec<String> = urls
+            .filter_map(|text| {
+                let rest = text.split_once("://")?.1;
+                let authority = rest.split(['/', '?', '#']).next()?;
+                let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+                (!host.contains("${")).then(|| host.to_ascii_lowercase())
+            })
+            .collect();
+        hosts.sort();
+        hosts.dedup();
+        hosts
+    }
+
     /// Seconds between two slots, of cron the longest such time: how long silence is no sign of anything.
     pub fn longest_gap(&self, now: Timestamp) -> f64 {
         let due = || Due::of(self).ok().flatten();

@@ -2,7 +2,7 @@
 
 mod serve;
 
-pub use serve::{Ready, serve};
+pub use serve::{Health, serve};
 
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};

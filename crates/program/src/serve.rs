@@ -17,33 +17,56 @@ use std::{
     },
 };
 
-/// Whether a program is ready to be relied upon. Clones share it.
-#[derive(Clone, Default)]
-pub struct Ready(Arc<AtomicBool>);
+/// Whether a program is ready to be relied upon, and whether it works at all. Clones share it.
+#[derive(Clone)]
+pub struct Health {
+    ready: Arc<AtomicBool>,
+    broken: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+}
 
-impl Ready {
-    /// Says whether it is.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Relaxed);
+impl Default for Health {
+    fn default() -> Health {
+        Health::new(|| None)
+    }
+}
+
+impl Health {
+    /// Of a program that must be started anew when `broken` says why.
+    pub fn new(broken: impl Fn() -> Option<String> + Send + Sync + 'static) -> Health {
+        Health {
+            ready: Arc::default(),
+            broken: Arc::new(broken),
+        }
+    }
+
+    /// Says whether it is ready.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    fn healthy(&self) -> (StatusCode, String) {
+        match (self.broken)() {
+            Some(why) => (StatusCode::INTERNAL_SERVER_ERROR, why),
+            None => (StatusCode::OK, "ok".to_owned()),
+        }
+    }
+
+    fn ready(&self) -> (StatusCode, String) {
+        match self.ready.load(Ordering::Relaxed) {
+            true => (StatusCode::OK, "ok".to_owned()),
+            false => (StatusCode::SERVICE_UNAVAILABLE, "not ready".to_owned()),
+        }
     }
 }
 
 /// Serves until the program ends; gives the address that it is bound to.
-pub async fn serve(listen: SocketAddr, metrics: Metrics, ready: Ready) -> std::io::Result<SocketAddr> {
+pub async fn serve(listen: SocketAddr, metrics: Metrics, health: Health) -> std::io::Result<SocketAddr> {
+    let ready = health.clone();
     let app = Router::new()
         .route("/metrics", get(scrape))
         .with_state(metrics)
-        .route("/healthz", get(|| async { "ok" }))
-        .route(
-            "/readyz",
-            get(move || async move {
-                if ready.0.load(Ordering::Relaxed) {
-                    (StatusCode::OK, "ok")
-                } else {
-                    (StatusCode::SERVICE_UNAVAILABLE, "not ready")
-                }
-            }),
-        );
+        .route("/healthz", get(move || async move { health.healthy() }))
+        .route("/readyz", get(move || async move { ready.ready() }));
     let listener = tokio::net::TcpListener::bind(listen).await?;
     let bound = listener.local_addr()?;
     tokio::spawn(async move { axum::serve(listener, app).await });

@@ -9,7 +9,7 @@ mod verdicts;
 use crate::{options::Options, scheduler::Scheduler, sink::Sink};
 use drmwatch_metrics::{Metrics, Owner, RUNNER_INFO, RUNNER_SHARDS};
 use drmwatch_probe::Engine;
-use drmwatch_program::asked_to_stop;
+use drmwatch_program::{Health, asked_to_stop};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Client, api::ObjectMeta};
 use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
@@ -76,10 +76,15 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
         1.0,
     );
     metrics.set(&RUNNER_SHARDS, &program, &[], 0.0);
-    let (sink, transitions) = Sink::new(metrics.clone(), options.evidence.clone());
-    let scheduler = Arc::new(Mutex::new(Scheduler::new(engine, sink)));
-    let ready = drmwatch_program::Ready::default();
-    let address = drmwatch_program::serve(options.listen, metrics.clone(), ready.clone()).await?;
+    let (sink, transitions) = Sink::new(metrics.clone(), options.evidence.clone(), false);
+    let scheduler = Scheduler::new(engine, sink, options.max_runs as usize);
+    let load = scheduler.load();
+    let scheduler = Arc::new(Mutex::new(scheduler));
+    let health = {
+        let load = load.clone();
+        Health::new(move || load.wedged())
+    };
+    let address = drmwatch_program::serve(options.listen, metrics.clone(), health.clone()).await?;
     info!(pool, namespace = options.namespace, metrics = %address, "resident");
     let shard_of = {
         let (shards, places) = (options.shards, scheduler.lock().await.places());
@@ -118,7 +123,7 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
                     // The Lease is let go at the next tick: until then nobody else reads this.
                     states.leave(shard, uids.into_iter()).await;
                 }
-                ready.set(true);
+                health.set_ready(true);
                 metrics.set(&RUNNER_SHARDS, &program, &[], held.len() as f64);
             }
             // Without the API server this runner keeps what it has: a slot may run twice, it is never
@@ -133,7 +138,7 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
             () = sleep(RENEW) => {}
         }
     }
-    ready.set(false);
+    health.set_ready(false);
     for watch in held.values() {
         watch.abort();
     }

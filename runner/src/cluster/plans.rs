@@ -84,7 +84,7 @@ impl Source {
             Ok((plan, secrets)) => {
                 self.known.insert(name, plan.uid.clone());
                 let fingerprint = crate::standalone::fingerprint(&plan, &secrets);
-                scheduler.upsert(plan, secrets, fingerprint);
+                scheduler.upsert(plan, secrets, fingerprint, None);
             }
             // A newer operator may write what this runner does not know yet.
             Err(error) => warn!(secret = name, %error, "the plan can't be read; an older one goes on"),

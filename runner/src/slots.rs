@@ -1,0 +1,284 @@
+//! The slots of one plan: when each is due, whether it may run, and how it ended.
+//!
+//! At any instant expected = finished + missed + what runs or waits for its turn.
+
+use crate::{
+    gate::{Gate, Lanes},
+    load::Load,
+    memory::Memory,
+    sink::Sink,
+};
+use drmwatch_api::ConcurrencyPolicy;
+use drmwatch_metrics::*;
+use drmwatch_plan::{Due, Outcome, Plan, Reason, Verdict};
+use drmwatch_probe::{Engine, Prepared};
+use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tracing::error;
+
+/// Longest sleep between looks at the wall clock, so that a clock that is set is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+/// A slot that nobody had is run by who finds it, if it is no older than this or its own deadline.
+const STILL_WORTH: Duration = Duration::from_secs(60);
+
+/// How a plan's task is to end, once what runs has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Not at all.
+    Go,
+    /// The runner leaves: the last outcome counts.
+    Drain,
+    /// A newer plan of the same probe has taken over: the slot counts, the outcome is old news.
+    Replaced,
+    /// The probe is no longer run here: its series are gone and must stay gone.
+    Removed,
+}
+
+/// Why a slot did not run to its end: the values of the label `cause`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Beyond its starting deadline, or passed while the machine slept.
+    Late,
+    /// Passed while a run went on that forbids another.
+    Overlap,
+    /// Its run was ended by the next one.
+    Replaced,
+    /// The tenant's budget did not allow it.
+    Budget,
+    /// Passed while no runner had it.
+    NoOwner,
+    /// Its run had not ended when the runner had to.
+    Shutdown,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Cause; 6] = [
+        Cause::Late,
+        Cause::Overlap,
+        Cause::Replaced,
+        Cause::Budget,
+        Cause::NoOwner,
+        Cause::Shutdown,
+    ];
+
+    /// As a label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Cause::Late => "late",
+            Cause::Overlap => "overlap",
+            Cause::Replaced => "replaced",
+            Cause::Budget => "budget",
+            Cause::NoOwner => "no_owner",
+            Cause::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// What the tasks of all plans share.
+#[derive(Clone)]
+pub struct Shared {
+    pub engine: Arc<Engine>,
+    pub sink: Sink,
+    pub memory: Memory,
+    pub gate: Gate,
+    pub load: Load,
+}
+
+/// The task of one plan.
+#[derive(Clone)]
+pub struct Slots {
+    pub shared: Arc<Shared>,
+    pub prepared: Arc<Prepared>,
+    pub owner: Owner,
+    pub lanes: Lanes,
+    pub due: Due,
+    /// Which steps its memory belongs to.
+    pub steps: u64,
+    /// Since when nobody had it, where that is known.
+    pub unowned: Option<Timestamp>,
+    pub stopped: watch::Receiver<Stop>,
+}
+
+impl Slots {
+    fn plan(&self) -> &Plan {
+        self.prepared.plan()
+    }
+
+    fn missed(&self, cause: Cause, slots: u64) {
+        let metrics = &self.shared.sink.metrics;
+        metrics.add(&SLOTS_MISSED, &self.owner, &[cause.label()], slots);
+    }
+
+    /// Makes every count visible before its first event.
+    fn begin(&self) -> Timestamp {
+        let metrics = &self.shared.sink.metrics;
+        for metric in [&SLOTS_EXPECTED, &SLOTS_STARTED, &SLOTS_FINISHED] {
+            metrics.add(metric, &self.owner, &[], 0);
+        }
+        Cause::ALL.into_iter().for_each(|cause| self.missed(cause, 0));
+        let now = self.shared.engine.now();
+        metrics.set(&WATCHED_SINCE, &self.owner, &[], now.as_second() as f64);
+        let begin = self.due.begin(now);
+        // What was due since its last owner was seen alive is nobody's, but for the current slot.
+        self.unowned
+            .map_or(begin, |since| self.due.resume(since).min(begin))
+    }
+
+    /// Runs the plan whenever it is due, until it is to stop.
+    pub async fn forever(mut self) {
+        let mut done = self.begin();
+        let mut running: JoinSet<()> = JoinSet::new();
+        let (mut first, mut waited) = (true, false);
+        loop {
+            while running.try_join_next().is_some() {}
+            let now = self.shared.engine.now();
+            if now < done {
+                done = self.due.resume(now);
+            }
+            let policy = self.plan().concurrency_policy;
+            let passed = self.due.passed(done, now);
+            let blocked = policy == ConcurrencyPolicy::Forbid && !running.is_empty();
+            let Some((slot, count)) = passed.filter(|_| !blocked) else {
+                waited |= blocked && passed.is_some();
+                // What goes on ends by itself; then the slot that is due is looked at again, as a CronJob does.
+                let wait = match (blocked && passed.is_some(), self.due.next(done)) {
+                    (false, Some(next)) => Duration::try_from(next.duration_since(now)).unwrap_or_default(),
+                    _ => LONGEST_SLEEP,
+                };
+                tokio::select! {
+                    () = sleep(wait.min(LONGEST_SLEEP)) => continue,
+                    Some(_) = running.join_next(), if !running.is_empty() => continue,
+                    _ = self.stopped.wait_for(|stop| *stop != Stop::Go) => break,
+                }
+            };
+            let metrics = &self.shared.sink.metrics;
+            metrics.add(&SLOTS_EXPECTED, &self.owner, &[], count);
+            // Slots that passed while the one before them ran, while the machine slept, or while nobody had them.
+            self.missed(
+                match (first, waited) {
+                    (true, _) => Cause::NoOwner,
+                    (_, true) => Cause::Overlap,
+                    _ => Cause::Late,
+                },
+                count - 1,
+            );
+            (done, waited) = (slot, false);
+            let late = Duration::try_from(now.duration_since(slot)).unwrap_or_default();
+            let deadline = Duration::from_secs(self.plan().starting_deadline_seconds.into());
+            // A plan that is new here begins in the middle of its slot; that is no lag of the runner's.
+            let new = std::mem::take(&mut first);
+            if new && late > deadline.max(STILL_WORTH) && matches!(self.due, Due::Cron(_)) {
+                self.missed(Cause::NoOwner, 1);
+                continue;
+            }
+            if !new && late > deadline {
+                self.missed(Cause::Late, 1);
+                continue;
+            }
+            if policy == ConcurrencyPolicy::Replace && !running.is_empty() {
+                running.abort_all();
+                // One that ended in this very instant has finished, and has said so itself.
+                while let Some(ended) = running.join_next().await {
+                    if ended.is_err() {
+                        self.missed(Cause::Replaced, 1);
+                        self.in_flight(-1.0);
+                    }
+                }
+            }
+            self.in_flight(1.0);
+            running.spawn(self.clone().slot(slot, (!new).then(|| deadline - late)));
+        }
+        while running.join_next().await.is_some() {}
+    }
+
+    fn in_flight(&self, by: f64) {
+        let metrics = &self.shared.sink.metrics;
+        metrics.shift(&RUNNER_IN_FLIGHT, &Owner::program(), &[], by);
+    }
+
+    /// What happens in a slot. `wait`: how long it may wait for a place, unless it is new here.
+    async fn slot(mut self, slot: Timestamp, wait: Option<Duration>) {
+        let (shared, stopped) = (self.shared.clone(), &mut self.stopped);
+        let place = shared.gate.enter(&self.lanes);
+        let entered = tokio::select! {
+            biased;
+            place = timeout(wait.unwrap_or(Duration::MAX), place) => place.map_err(|_| Cause::Late),
+            stop = stopped.wait_for(|stop| *stop != Stop::Go) => {
+                // Who comes after runs the current slot.
+                Err(match stop.map(|s| *s) {
+                    Ok(Stop::Replaced) => Cause::Replaced,
+                    _ => Cause::Shutdown,
+                })
+            }
+        };
+        let metrics = &shared.sink.metrics;
+        let ended = match entered {
+            Err(cause) => Err(cause),
+            Ok(_place) => {
+                let lag = shared.engine.now().duration_since(slot).max(SignedDuration::ZERO);
+                let lag = wait.map(|_| lag.as_secs_f64());
+                if let Some(lag) = lag {
+                    metrics.observe(&SLOT_LAG, &Owner::program(), &[], lag);
+                }
+                metrics.add(&SLOTS_STARTED, &self.owner, &[], 1);
+                let whole = Duration::from_secs(self.plan().timeout_seconds.into());
+                let _going = shared.load.begins(whole, lag);
+                Ok(self.once().await)
+            }
+        };
+        self.in_flight(-1.0);
+        let stop = *self.stopped.borrow();
+        if stop == Stop::Removed {
+            return;
+        }
+        let refused =
+            |o: &Outcome| o.steps.is_empty() && o.verdict == Verdict::Inconclusive(Reason::BudgetExhausted);
+        match &ended {
+            Ok(outcome) if refused(outcome) => self.missed(Cause::Budget, 1),
+            Ok(_) => metrics.add(&SLOTS_FINISHED, &self.owner, &[], 1),
+            Err(cause) => self.missed(*cause, 1),
+        }
+        if let (Ok(outcome), Stop::Go | Stop::Drain) = (&ended, stop) {
+            shared.sink.outcome(self.plan(), &self.owner, outcome);
+        }
+    }
+
+    /// One run. Should the engine break, the probe says so and goes on.
+    async fn once(&self) -> Outcome {
+        let (shared, plan) = (&self.shared, self.plan());
+        let mut state = shared.memory.recall(&plan.uid, self.steps);
+        let run = AssertUnwindSafe(shared.engine.run(&self.prepared, &mut state));
+        match run.catch_unwind().await {
+            Ok(outcome) => {
+                let stop = *self.stopped.borrow();
+                if stop != Stop::Removed {
+                    let (now, replaced) = (shared.engine.now(), stop == Stop::Replaced);
+                    shared.memory.keep(&plan.uid, self.steps, now, state, replaced);
+                }
+                outcome
+            }
+            Err(panic) => {
+                let text = |p: &Box<dyn std::any::Any + Send>| {
+                    let said = p.downcast_ref::<String>().cloned();
+                    said.or_else(|| p.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+                };
+                let broke = text(&panic).unwrap_or_default();
+                error!(probe = %plan.id, error = broke, "the engine broke: please report this");
+                let verdict = Verdict::Inconclusive(Reason::InternalError);
+                let now = shared.engine.now();
+                Outcome::without_steps(verdict, "the engine broke during the run", now)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "slots_tests.rs"]
+mod tests;
