@@ -54,6 +54,12 @@ pub struct Options {
     /// given more than once. In a cluster the RunnerPool says it.
     #[arg(long = "allow-cidr", value_name = "CIDR")]
     pub allow_cidrs: Vec<String>,
+    /// Folder in which a resident runner keeps its plans, sealed, to start with while the API server is away.
+    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_CACHE", requires = "cache_key")]
+    pub cache: Option<PathBuf>,
+    /// File with the 32 bytes of that folder's key.
+    #[arg(long, value_name = "FILE", env = "DRMWATCH_CACHE_KEY")]
+    pub cache_key: Option<PathBuf>,
     /// Runs that may go on at once; a quarter of them for one tenant, and for one host. More wait for their turn.
     #[arg(long, env = "DRMWATCH_MAX_RUNS", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_runs: u32,

@@ -22,6 +22,9 @@ use std::{
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::warn;
 
+/// How long a hand-over waits for what runs: meanwhile nobody begins what is due.
+const HAND_OVER: Duration = Duration::from_secs(3);
+
 /// Runs plans.
 pub struct Scheduler {
     shared: Arc<Shared>,
@@ -176,6 +179,32 @@ impl Scheduler {
             self.shared.memory.forget(uid);
         }
         self.count();
+    }
+
+    /// Ends these for another runner: what runs may end, up to a few seconds. Nothing new begins.
+    pub fn hand_over(&mut self, uids: &[String]) -> impl Future<Output = ()> + use<> {
+        let mut handles = Vec::new();
+        for uid in uids {
+            let Some(task) = self.tasks.get_mut(uid) else {
+                continue;
+            };
+            let _ = task.stop.send(Stop::Drain);
+            handles.push(std::mem::replace(&mut task.handle, tokio::spawn(async {})));
+        }
+        async move {
+            let all = futures::future::join_all(&mut handles);
+            if tokio::time::timeout(HAND_OVER, all).await.is_err() {
+                // Who comes after runs the slot again.
+                handles.iter().for_each(JoinHandle::abort);
+            }
+        }
+    }
+
+    /// Forgets what was handed over.
+    pub fn forget(&mut self, uids: &[String]) {
+        for uid in uids {
+            self.remove(uid, false);
+        }
     }
 
     /// Stops all and waits, up to `grace`, for what runs to end; what has not ended by then is accounted for as missed.

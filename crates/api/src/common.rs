@@ -79,6 +79,8 @@ pub mod condition {
     pub const READY: &str = "Ready";
     /// The service that the object watches does what it must.
     pub const HEALTHY: &str = "Healthy";
+    /// Runners of the pool are about to fall behind.
+    pub const SATURATED: &str = "Saturated";
 }
 
 /// The condition of `kind`, if the object has one yet.

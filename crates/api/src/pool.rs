@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
     printcolumn(json_path = ".spec.replicas", name = "Desired", type_ = "integer"),
     printcolumn(json_path = ".status.readyReplicas", name = "Available", type_ = "integer"),
     printcolumn(json_path = ".spec.shards", name = "Shards", type_ = "integer"),
+    printcolumn(json_path = ".status.conditions[?(@.type==\"Saturated\")].status", name = "Saturated", type_ = "string"),
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date"),
     validation = Rule::new("size(self.metadata.name) <= 40").message("metadata.name must be at most 40 characters, so that names made from it fit")
 )]
@@ -116,7 +117,7 @@ pub struct RunnerPoolStatus {
     /// Label selector of the runners, for autoscalers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
-    /// `Ready`.
+    /// `Ready`, and `Saturated` while a runner is about to fall behind.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -174,6 +174,10 @@ catalogue! {
     RUNNER_SATURATED = "drmwatch_runner_saturated", Kind::Gauge, Runner, false, [];
     /// Plans of each shard that this runner holds.
     SHARD_PROBES = "drmwatch_shard_probes", Kind::Gauge, Runner, false, ["shard"];
+    /// Plans that this runner has in its cache on the disk, with which it starts while the API server is away.
+    CACHED_PLANS = "drmwatch_runner_cached_plans", Kind::Gauge, Runner, false, [];
+    /// Plans that could not be written to that cache, or a cache that could not be opened.
+    CACHE_ERRORS = "drmwatch_runner_cache_errors_total", Kind::Counter, Runner, false, [];
     /// Seconds between the instant of a slot and the start of its run.
     SLOT_LAG = "drmwatch_runner_slot_lag_seconds", Kind::Histogram(SECONDS), Runner, false, [];
     /// Seconds between two slots of a probe that must run, of cron the longest such time: the expected set, told by the operator so that it outlives the runner.

@@ -267,6 +267,16 @@ impl Metrics {
         store.drop_series(owner, |e| e.metric == metric.id && Some(e.labels) != kept);
     }
 
+    /// Removes one series of an owner.
+    pub fn remove(&self, metric: &'static Metric, owner: &Owner, values: &[&str]) {
+        let mut text = String::new();
+        labels(&mut text, metric.labels, values);
+        let mut store = self.lock();
+        if let Some(number) = store.texts.numbers.get(text.as_str()).copied() {
+            store.drop_series(owner, |e| (e.metric, e.labels) == (metric.id, number));
+        }
+    }
+
     /// Removes an owner with all its series.
     pub fn forget(&self, owner: &Owner) {
         let mut store = self.lock();

@@ -24,6 +24,11 @@ impl Secrets {
         self.0.get(name).map(|s| s.expose_secret())
     }
 
+    /// Every name with its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, s)| (name.as_str(), s.expose_secret()))
+    }
+
     /// Every value.
     pub fn values(&self) -> impl Iterator<Item = &str> {
         self.0.values().map(|s| s.expose_secret())

@@ -13,12 +13,13 @@ use drmwatch_plan::check_pool;
 use futures::StreamExt;
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::ServiceAccount,
+    core::v1::{ConfigMap, Secret, ServiceAccount},
     policy::v1::PodDisruptionBudget,
     rbac::v1::{Role, RoleBinding},
 };
 use kube::{
     Api, ResourceExt,
+    api::PostParams,
     runtime::{
         controller::{Action, Config},
         watcher,
@@ -38,6 +39,11 @@ pub async fn run(context: Arc<Context>) {
         .owns(Api::<Role>::all(client()), owned())
         .owns(Api::<RoleBinding>::all(client()), owned())
         .owns(Api::<PodDisruptionBudget>::all(client()), owned())
+        // What runners say of their load.
+        .owns(
+            Api::<ConfigMap>::all(client()),
+            watched().labels("drmwatch.io/runners=true"),
+        )
         .with_config(
             Config::default()
                 .concurrency(2)
@@ -61,6 +67,7 @@ async fn reconcile(pool: &RunnerPool, context: &Context) -> Result<Action, Error
     let mut replicas = (0, 0, 0);
     if problems.is_empty() {
         let built = objects::build(pool, &context.options)?;
+        cache_key(pool, &namespace, context).await?;
         apply::apply(context, &built.account).await?;
         apply::apply(context, &built.role).await?;
         apply::apply(context, &built.binding).await?;
@@ -90,9 +97,11 @@ async fn reconcile(pool: &RunnerPool, context: &Context) -> Result<Action, Error
             format!("{} of {wanted} runners are ready", replicas.1),
         ),
     };
+    let saturated = saturated(pool, &namespace, context).await?;
     let before = pool.status.clone().unwrap_or_default();
     let now = drmwatch_program::now();
-    let (conditions, transitions) = merge(&before.conditions, &[ready], pool.metadata.generation, now);
+    let wanted = [ready, saturated];
+    let (conditions, transitions) = merge(&before.conditions, &wanted, pool.metadata.generation, now);
     let after = RunnerPoolStatus {
         observed_generation: pool.metadata.generation,
         replicas: replicas.0,
@@ -104,9 +113,49 @@ async fn reconcile(pool: &RunnerPool, context: &Context) -> Result<Action, Error
         apply::status(context, pool, &after).await?;
         for news in transitions {
             context
-                .event(pool, news.status == "True", &news.reason, &news.message)
+                .event(pool, is_good(&news), &news.reason, &news.message)
                 .await;
         }
     }
     Ok(Action::await_change())
+}
+
+fn is_good(news: &Wanted) -> bool {
+    (news.kind == condition::SATURATED) != (news.status == "True")
+}
+
+/// Makes the key of the runners' caches, if there is none. It is never changed: what is sealed must stay readable.
+async fn cache_key(pool: &RunnerPool, namespace: &str, context: &Context) -> Result<(), Error> {
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    if api
+        .get_metadata_opt(&objects::cache_key_name(pool))
+        .await?
+        .is_some()
+    {
+        return Ok(());
+    }
+    let secret = objects::cache_key(pool, rand::random());
+    apply::count::<Secret>(context);
+    match api.create(&PostParams::default(), &secret).await {
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        other => Ok(other.map(drop)?),
+    }
+}
+
+/// Whether runners say that they are about to fall behind.
+async fn saturated(pool: &RunnerPool, namespace: &str, context: &Context) -> Result<Wanted, Error> {
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
+    let said = api.get_opt(&format!("{}-runners", pool.name_any())).await?;
+    let said = said.and_then(|map| map.data).unwrap_or_default();
+    let kind = condition::SATURATED;
+    let Some((first, text)) = said.first_key_value() else {
+        let fine = "no runner is about to fall behind";
+        return Ok(Wanted::new(kind, "False", "WithinCapacity", fine));
+    };
+    let more = match said.len() - 1 {
+        0 => String::new(),
+        n => format!(" (and {n} more runners)"),
+    };
+    let text = format!("{first} is {text}{more}: more replicas or more CPU are needed");
+    Ok(Wanted::new(kind, "True", "Saturated", text))
 }

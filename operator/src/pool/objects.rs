@@ -2,18 +2,23 @@
 
 use crate::{metered::Error, options::Options};
 use drmwatch_api::{RunnerPool, RunnerPoolSpec};
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::ServiceAccount,
-    policy::v1::PodDisruptionBudget,
-    rbac::v1::{Role, RoleBinding},
+use k8s_openapi::{
+    ByteString,
+    api::{
+        apps::v1::Deployment,
+        core::v1::{Secret, ServiceAccount},
+        policy::v1::PodDisruptionBudget,
+        rbac::v1::{Role, RoleBinding},
+    },
 };
-use kube::{Resource, ResourceExt};
+use kube::{Resource, ResourceExt, api::ObjectMeta};
 use serde_json::{Value, json};
 
 /// Label of everything that belongs to a pool.
 pub const POOL_LABEL: &str = "drmwatch.io/pool";
 const PORT: u16 = 9464;
+/// Key of the Secret in which the key of the runners' caches lies.
+const CACHE_KEY: &str = "key";
 
 /// The objects of a pool.
 #[derive(serde::Serialize)]
@@ -64,7 +69,14 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
     let matches = json!({ "matchLabels": { "app.kubernetes.io/name": "drmwatch-runner", POOL_LABEL: pool.name_any() } });
     let probe = |path: &str| json!({ "httpGet": { "path": path, "port": "metrics" }, "periodSeconds": 5, "failureThreshold": 3 });
     let resources = spec.resources.as_ref().map(serde_json::to_value).transpose()?;
-    let (volumes, mounts, mut places) = volumes(spec);
+    let (mut volumes, mut mounts, mut places) = volumes(spec);
+    // What runners cache of their plans outlives a container, not the pod; its key is never on the node's disk.
+    volumes.push(json!({ "name": "cache", "emptyDir": { "sizeLimit": "512Mi" } }));
+    volumes.push(json!({ "name": "cache-key", "secret": { "secretName": cache_key_name(pool), "defaultMode": 0o444 } }));
+    mounts.push(json!({ "name": "cache", "mountPath": "/cache" }));
+    mounts.push(json!({ "name": "cache-key", "mountPath": "/cache-key", "readOnly": true }));
+    places.push(json!({ "name": "DRMWATCH_CACHE", "value": "/cache/plans" }));
+    places.push(json!({ "name": "DRMWATCH_CACHE_KEY", "value": format!("/cache-key/{CACHE_KEY}") }));
     let mut container = json!({
         "name": "runner",
         "image": options.runner_image,
@@ -88,9 +100,7 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
     if let Some(env) = container["env"].as_array_mut() {
         env.append(&mut places);
     }
-    if !mounts.is_empty() {
-        container["volumeMounts"] = json!(mounts);
-    }
+    container["volumeMounts"] = json!(mounts);
     let mut deployment = json!({
         "metadata": metadata,
         "spec": {
@@ -118,11 +128,9 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
             },
         },
     });
-    if !volumes.is_empty() {
-        let pod = &mut deployment["spec"]["template"]["spec"];
-        pod["volumes"] = json!(volumes);
-        pod["securityContext"]["fsGroup"] = json!(65532);
-    }
+    let pod = &mut deployment["spec"]["template"]["spec"];
+    pod["volumes"] = json!(volumes);
+    pod["securityContext"]["fsGroup"] = json!(65532);
     let rules = json!([
         { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"] },
         { "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch"] },
@@ -143,6 +151,35 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
         )?,
         deployment: serde_json::from_value(deployment)?,
     })
+}
+
+/// Name of the Secret with the key of the runners' caches.
+pub fn cache_key_name(pool: &RunnerPool) -> String {
+    format!("{}-cache-key", name(pool))
+}
+
+/// That Secret, with a key; it is made once and never changed.
+pub fn cache_key(pool: &RunnerPool, key: [u8; 32]) -> Secret {
+    let labels = [
+        (POOL_LABEL.to_owned(), pool.name_any()),
+        (
+            "app.kubernetes.io/managed-by".to_owned(),
+            "drmwatch-operator".to_owned(),
+        ),
+    ];
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(cache_key_name(pool)),
+            namespace: pool.namespace(),
+            labels: Some(labels.into()),
+            owner_references: pool.controller_owner_ref(&()).map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        immutable: Some(true),
+        data: Some([(CACHE_KEY.to_owned(), ByteString(key.to_vec()))].into()),
+        type_: Some("drmwatch.io/cache-key".into()),
+        ..Secret::default()
+    }
 }
 
 /// Volumes, mounts and environment of the claims of a pool.
@@ -209,9 +246,10 @@ mod tests {
             .flatten()
             .map(|m| (m.mount_path.as_str(), m.read_only))
             .collect();
-        assert_eq!(mounts, [("/plugins", Some(true)), ("/evidence", None)]);
+        let claimed = [("/plugins", Some(true)), ("/evidence", None)];
+        assert_eq!(mounts[..2], claimed);
         let variables: Vec<_> = container.env.iter().flatten().map(|e| e.name.as_str()).collect();
         assert!(variables.contains(&"DRMWATCH_PLUGINS") && variables.contains(&"DRMWATCH_EVIDENCE"));
-        assert_eq!(pod.volumes.unwrap().len(), 2);
+        assert_eq!(pod.volumes.unwrap().len(), 4);
     }
 }

@@ -1,12 +1,14 @@
 //! Plans of one shard, from their Secrets.
 
-use super::{POOL_LABEL, SHARD_LABEL};
-use crate::{options::Options, scheduler::Scheduler};
+use super::cache::Cache;
+use crate::scheduler::Scheduler;
+use drmwatch_metrics::{Metrics, Owner, SHARD_PROBES};
 use drmwatch_plan::{CREDENTIAL_PREFIX, PLAN_KEY, Plan, Secrets};
 use futures::StreamExt;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Api, Client,
+    Api,
     runtime::{WatchStreamExt, watcher},
 };
 use std::{
@@ -19,27 +21,19 @@ use tracing::warn;
 
 /// Watches the plans of one shard.
 pub struct Source {
-    api: Api<Secret>,
-    shard: u32,
-    shards: u32,
-    selector: String,
+    pub api: Api<Secret>,
+    pub selector: String,
+    pub shard: u32,
+    pub shards: u32,
+    /// Since when nobody had the shard, where that is known.
+    pub unowned: Option<Timestamp>,
+    pub metrics: Metrics,
+    pub cache: Cache,
     /// UID of the plan in each Secret, by the Secret's name.
-    known: BTreeMap<String, String>,
+    pub known: BTreeMap<String, String>,
 }
 
 impl Source {
-    /// A source for one shard of a pool.
-    pub fn new(client: Client, options: &Options, pool: &str, shard: u32) -> Source {
-        let selector = format!("{POOL_LABEL}={pool},{SHARD_LABEL}={shard}");
-        Source {
-            api: Api::namespaced(client, &options.namespace),
-            shard,
-            shards: options.shards,
-            selector,
-            known: BTreeMap::new(),
-        }
-    }
-
     /// Brings the scheduler in step with the Secrets, for as long as it is let.
     pub async fn run(mut self, scheduler: Arc<Mutex<Scheduler>>) {
         // Shorter than the idle limit of common load balancers, behind which a watch would hang.
@@ -54,14 +48,13 @@ impl Source {
                     self.take(&secret, &mut *scheduler.lock().await);
                 }
                 Ok(watcher::Event::InitDone) => {
-                    let gone: Vec<String> = self
-                        .known
-                        .keys()
-                        .filter(|n| !listed.contains(*n))
-                        .cloned()
-                        .collect();
+                    let missing = |n: &&String| !listed.contains(*n);
+                    let gone: Vec<String> = self.known.keys().filter(missing).cloned().collect();
                     let mut scheduler = scheduler.lock().await;
                     gone.iter().for_each(|name| self.drop(name, &mut scheduler));
+                    self.drop_unlisted(&mut scheduler);
+                    // What comes from now on is new.
+                    self.unowned = None;
                 }
                 Ok(watcher::Event::Apply(secret)) => self.take(&secret, &mut *scheduler.lock().await),
                 Ok(watcher::Event::Delete(secret)) => {
@@ -70,10 +63,26 @@ impl Source {
                         &mut *scheduler.lock().await,
                     );
                 }
-                Err(error) => warn!(
-                    error = &error as &dyn Error,
-                    "plans can't be watched; what runs goes on"
-                ),
+                Err(error) => {
+                    let error = &error as &dyn Error;
+                    warn!(error, "plans can't be watched; what runs goes on");
+                }
+            }
+            let label = self.shard.to_string();
+            let plans = self.known.len() as f64;
+            self.metrics
+                .set(&SHARD_PROBES, &Owner::program(), &[&label], plans);
+        }
+    }
+
+    /// Plans that were started from the cache and are there no more.
+    fn drop_unlisted(&mut self, scheduler: &mut Scheduler) {
+        let known: BTreeSet<&String> = self.known.values().collect();
+        let places = scheduler.places();
+        for uid in scheduler.uids() {
+            if places.shard_of(&uid, self.shards) == self.shard && !known.contains(&uid) {
+                scheduler.remove(&uid, true);
+                self.cache.drop_plan(self.shard, &uid);
             }
         }
     }
@@ -84,7 +93,13 @@ impl Source {
             Ok((plan, secrets)) => {
                 self.known.insert(name, plan.uid.clone());
                 let fingerprint = crate::standalone::fingerprint(&plan, &secrets);
-                scheduler.upsert(plan, secrets, fingerprint, None);
+                self.cache.put(self.shard, &plan, &secrets, fingerprint);
+                // A probe that was made while nobody had the shard has no slots from before.
+                let made = secret.metadata.creation_timestamp.as_ref().map(|t| t.0);
+                let unowned = self
+                    .unowned
+                    .map(|since| made.map_or(since, |made| since.max(made)));
+                scheduler.upsert(plan, secrets, fingerprint, unowned);
             }
             // A newer operator may write what this runner does not know yet.
             Err(error) => warn!(secret = name, %error, "the plan can't be read; an older one goes on"),
@@ -99,6 +114,7 @@ impl Source {
         // before this one of the old.
         if scheduler.places().shard_of(&uid, self.shards) == self.shard {
             scheduler.remove(&uid, true);
+            self.cache.drop_plan(self.shard, &uid);
         }
     }
 }

@@ -1,13 +1,9 @@
-//! Who works on which shard, by Leases.
-//!
-//! Every runner keeps one member Lease alive. Each computes for itself, by rendezvous hashing over the
-//! live members, who should own each shard; a shard's own Lease says who does, and changes hands only
-//! when its holder has let go or has died. So a voluntary hand-over leaves no gap, a crash is taken
-//! over once the member Lease has stood still for [`EXPIRY`], and two runners that disagree for a moment
-//! run a slot twice rather than not at all.
+//! The Leases of a pool: read, renewed, taken and let go. What to do follows from [`ownership`](super::ownership).
 
-use super::{POOL_LABEL, Pool};
-use drmwatch_plan::owner;
+use super::{
+    POOL_LABEL, Pool,
+    ownership::{EXPIRY, Holder, Leases, Ownership, Step},
+};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -19,102 +15,161 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-/// A member whose Lease has stood still for this long is dead. It is measured by our own clock: clocks
-/// of nodes differ.
-const EXPIRY: Duration = Duration::from_secs(10);
-/// A Lease whose own time is older than this is not waited for at all: a runner of long ago.
-const ANCIENT_SECONDS: i64 = 60;
+/// What answers later is taken for away.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Why a Lease could not be read or written.
+#[derive(thiserror::Error, Debug)]
+pub enum LeaseError {
+    /// The API server refused, or did not answer.
+    #[error("the API server: {0}")]
+    Api(#[from] Error),
+    /// It took too long.
+    #[error("the API server did not answer in time")]
+    Late,
+}
+
+async fn patiently<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, LeaseError> {
+    match timeout(PATIENCE, asked).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(LeaseError::Late),
+    }
+}
+
 /// Label that tells member and shard Leases apart.
 const ROLE_LABEL: &str = "drmwatch.io/lease";
 
-/// Keeps this runner's Leases.
-pub struct Keeper {
+/// A way to this runner's Leases. Clones are the same.
+#[derive(Clone)]
+pub struct Names {
     api: Api<Lease>,
     pool: Pool,
     identity: String,
-    shards: u32,
-    held: BTreeSet<u32>,
-    /// Renew time last seen of each member, and when we saw it change.
-    seen: BTreeMap<String, (Option<Timestamp>, Instant)>,
+}
+
+/// Keeps this runner's shards.
+pub struct Keeper {
+    names: Names,
+    ownership: Ownership,
+    began: Instant,
 }
 
 /// What a tick changed.
 #[derive(Debug, Default, PartialEq)]
 pub struct Change {
-    /// Shards to begin with.
-    pub gained: Vec<u32>,
+    /// Shards to begin with, and since when nobody had them, where that is known.
+    pub gained: Vec<(u32, Option<Timestamp>)>,
     /// Shards to end.
     pub lost: Vec<u32>,
 }
 
 impl Keeper {
     /// A keeper that holds nothing yet.
-    pub fn new(client: Client, pool: Pool, identity: &str, shards: u32) -> Keeper {
-        Keeper {
+    pub async fn new(client: Client, pool: Pool, identity: &str, shards: u32) -> Keeper {
+        let names = Names {
             api: Api::namespaced(client, &pool.namespace),
             pool,
             identity: identity.to_owned(),
-            shards,
-            held: BTreeSet::new(),
-            seen: BTreeMap::new(),
+        };
+        // A container that was started anew in the same pod has a Lease from before.
+        let before = patiently(names.api.get_opt(&names.member_name())).await;
+        let before = before.ok().flatten().as_ref().and_then(renewed);
+        Keeper {
+            ownership: Ownership::new(identity, shards, before),
+            names,
+            began: Instant::now(),
         }
     }
 
-    /// Renews, looks, takes and gives.
-    pub async fn tick(&mut self) -> Result<Change, Error> {
-        self.renew().await?;
-        let leases = self
-            .api
-            .list(&ListParams::default().labels(&format!("{POOL_LABEL}={}", self.pool.name)))
-            .await?;
-        let now = drmwatch_program::now();
-        let live = self.live(&leases.items, now);
-        let holders: BTreeMap<u32, &Lease> = leases
-            .items
-            .iter()
-            .filter_map(|lease| Some((shard_number(lease)?, lease)))
-            .collect();
-        let mut change = Change::default();
-        for shard in 0..self.shards {
-            let lease = holders.get(&shard).copied();
-            let holder = lease.and_then(holder).unwrap_or_default();
-            let mine = holder == self.identity;
-            let should = owner(shard, live.iter().map(String::as_str)) == Some(&self.identity);
-            match decide(
-                self.held.contains(&shard),
-                mine,
-                should,
-                holder.is_empty() || !live.contains(holder),
-            ) {
-                Step::Keep => {}
-                Step::Begin => change.gained.push(shard),
-                Step::Take => {
-                    if self.take(shard, lease).await? {
-                        change.gained.push(shard);
-                    }
+    /// The way to the Leases.
+    pub fn names(&self) -> Names {
+        self.names.clone()
+    }
+
+    /// Looks, takes and gives.
+    pub async fn tick(&mut self) -> Result<Change, LeaseError> {
+        let names = &self.names;
+        let selector = format!("{POOL_LABEL}={}", names.pool.name);
+        let selected = ListParams::default().labels(&selector);
+        let found = patiently(names.api.list(&selected)).await?.items;
+        let (mut leases, mut shards) = (Leases::default(), BTreeMap::new());
+        for lease in &found {
+            match (role(lease), holder(lease), shard_number(lease)) {
+                (Some("member"), Some(identity), _) => {
+                    leases.members.insert(identity.to_owned(), renewed(lease));
                 }
-                // What runs is ended first; the Lease is let go at the next tick, when nothing is held.
-                Step::End => change.lost.push(shard),
-                Step::LetGo => self.let_go(shard, lease).await?,
+                (_, identity, Some(shard)) => {
+                    let identity = identity.map(str::to_owned);
+                    leases.shards.insert(
+                        shard,
+                        Holder {
+                            identity,
+                            at: renewed(lease),
+                        },
+                    );
+                    shards.insert(shard, lease);
+                }
+                _ => {}
             }
         }
-        self.held.extend(&change.gained);
-        self.held.retain(|shard| !change.lost.contains(shard));
+        let mut change = Change::default();
+        for (shard, step) in self.ownership.look(&leases, self.began.elapsed()) {
+            let lease = shards.get(&shard).copied();
+            // What is to begin or to end must be, even where a write in between fails.
+            match step {
+                Step::Begin(since) => change.gained.push((shard, since)),
+                Step::End => change.lost.push(shard),
+                Step::Take(since) => match names.take(shard, lease).await {
+                    Ok(true) => {
+                        if self.ownership.took(shard) {
+                            change.gained.push((shard, since));
+                        }
+                    }
+                    Ok(false) => change.lost.extend(self.ownership.refused(shard).then_some(shard)),
+                    Err(error) => names.failed(shard, &error),
+                },
+                Step::LetGo => {
+                    if let Err(error) = names.let_go(shard, lease).await {
+                        names.failed(shard, &error);
+                    }
+                }
+            }
+        }
         Ok(change)
     }
 
     /// Gives everything back, so that others need not wait for it to run out.
-    pub async fn leave(&mut self) -> Result<(), Error> {
-        for shard in std::mem::take(&mut self.held) {
-            let lease = self.api.get_opt(&self.shard_name(shard)).await?;
-            self.let_go(shard, lease.as_ref()).await?;
+    pub async fn leave(self) -> Result<(), LeaseError> {
+        let names = &self.names;
+        let held: BTreeSet<u32> = self.ownership.held().clone();
+        for shard in held {
+            let lease = patiently(names.api.get_opt(&names.shard_name(shard))).await?;
+            names.let_go(shard, lease.as_ref()).await?;
         }
-        self.api
-            .delete(&self.member_name(), &DeleteParams::default())
-            .await
-            .map(drop)
+        let (name, how) = (names.member_name(), DeleteParams::default());
+        patiently(names.api.delete(&name, &how)).await.map(drop)
+    }
+
+    /// Removes what runners of long ago left behind; their names.
+    pub async fn tidy(&self) -> Vec<String> {
+        let mut gone = Vec::new();
+        for identity in self.ownership.forgotten(self.began.elapsed()) {
+            let name = format!("{}-member-{identity}", self.names.pool.name);
+            let how = DeleteParams::default();
+            if patiently(self.names.api.delete(&name, &how)).await.is_ok() {
+                gone.push(identity.to_owned());
+            }
+        }
+        gone
+    }
+}
+
+impl Names {
+    fn failed(&self, shard: u32, error: &LeaseError) {
+        let error = error as &dyn std::error::Error;
+        tracing::warn!(shard, error, "a shard's Lease can't be written; will try again");
     }
 
     fn member_name(&self) -> String {
@@ -124,16 +179,15 @@ impl Keeper {
         format!("{}-shard-{shard}", self.pool.name)
     }
 
-    async fn renew(&self) -> Result<(), Error> {
+    /// Says that this runner lives.
+    pub async fn renew(&self) -> Result<(), LeaseError> {
         let lease = Lease {
             spec: Some(self.spec()),
             ..self.lease(self.member_name(), "member")
         };
         let apply = PatchParams::apply(&self.identity).force();
-        self.api
-            .patch(&self.member_name(), &apply, &Patch::Apply(&lease))
-            .await
-            .map(drop)
+        let (name, patch) = (self.member_name(), Patch::Apply(&lease));
+        patiently(self.api.patch(&name, &apply, &patch)).await.map(drop)
     }
 
     fn spec(&self) -> LeaseSpec {
@@ -151,83 +205,54 @@ impl Keeper {
         Lease { metadata, spec: None }
     }
 
-    /// Identities of the members that live.
-    fn live(&mut self, leases: &[Lease], now: Timestamp) -> BTreeSet<String> {
-        let mut live = BTreeSet::new();
-        let mut present = BTreeSet::new();
-        for lease in leases.iter().filter(|l| role(l) == Some("member")) {
-            let Some(identity) = holder(lease) else { continue };
-            let renewed = lease
-                .spec
-                .as_ref()
-                .and_then(|s| s.renew_time.as_ref())
-                .map(|t| t.0);
-            present.insert(identity.to_owned());
-            let entry = self
-                .seen
-                .entry(identity.to_owned())
-                .or_insert((renewed, Instant::now()));
-            if entry.0 != renewed {
-                *entry = (renewed, Instant::now());
-            }
-            let ancient = renewed.is_none_or(|t| now.duration_since(t).as_secs() > ANCIENT_SECONDS);
-            if identity == self.identity || (entry.1.elapsed() < EXPIRY && !ancient) {
-                live.insert(identity.to_owned());
-            }
-        }
-        self.seen.retain(|identity, _| present.contains(identity));
-        live
-    }
-
     /// Writes our name into a shard's Lease, unless someone was faster.
-    async fn take(&self, shard: u32, found: Option<&Lease>) -> Result<bool, Error> {
-        let result = match found {
-            None => {
-                let lease = Lease {
-                    spec: Some(self.spec()),
-                    ..self.lease(self.shard_name(shard), "shard")
-                };
-                self.api.create(&PostParams::default(), &lease).await
-            }
-            // The resource version goes along, so that of two takers one gets a conflict.
-            Some(found) => {
-                let lease = Lease {
-                    spec: Some(self.spec()),
-                    ..found.clone()
-                };
-                self.api
-                    .replace(&self.shard_name(shard), &PostParams::default(), &lease)
-                    .await
-            }
+    async fn take(&self, shard: u32, found: Option<&Lease>) -> Result<bool, LeaseError> {
+        let spec = Some(self.spec());
+        let Some(found) = found else {
+            let metadata = self.lease(self.shard_name(shard), "shard");
+            let (lease, how) = (Lease { spec, ..metadata }, PostParams::default());
+            return conflict_is_no(patiently(self.api.create(&how, &lease)).await);
         };
-        conflict_is_no(result)
+        self.replace(
+            shard,
+            Lease {
+                spec,
+                ..found.clone()
+            },
+        )
+        .await
     }
 
-    async fn let_go(&self, shard: u32, found: Option<&Lease>) -> Result<(), Error> {
+    async fn let_go(&self, shard: u32, found: Option<&Lease>) -> Result<(), LeaseError> {
         let Some(found) = found.filter(|l| holder(l) == Some(&self.identity)) else {
             return Ok(());
         };
-        let spec = LeaseSpec {
+        let spec = Some(LeaseSpec {
             holder_identity: None,
             ..self.spec()
-        };
-        let lease = Lease {
-            spec: Some(spec),
-            ..found.clone()
-        };
-        conflict_is_no(
-            self.api
-                .replace(&self.shard_name(shard), &PostParams::default(), &lease)
-                .await,
+        });
+        self.replace(
+            shard,
+            Lease {
+                spec,
+                ..found.clone()
+            },
         )
+        .await
         .map(drop)
+    }
+
+    /// The resource version goes along, so that of two who write one gets a conflict.
+    async fn replace(&self, shard: u32, lease: Lease) -> Result<bool, LeaseError> {
+        let (name, how) = (self.shard_name(shard), PostParams::default());
+        conflict_is_no(patiently(self.api.replace(&name, &how, &lease)).await)
     }
 }
 
-fn conflict_is_no(result: Result<Lease, Error>) -> Result<bool, Error> {
+fn conflict_is_no(result: Result<Lease, LeaseError>) -> Result<bool, LeaseError> {
     match result {
         Ok(_) => Ok(true),
-        Err(Error::Api(status)) if status.code == 409 => Ok(false),
+        Err(LeaseError::Api(Error::Api(status))) if status.code == 409 => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -245,69 +270,13 @@ fn holder(lease: &Lease) -> Option<&str> {
     lease.spec.as_ref()?.holder_identity.as_deref()
 }
 
+fn renewed(lease: &Lease) -> Option<Timestamp> {
+    Some(lease.spec.as_ref()?.renew_time.as_ref()?.0)
+}
+
 fn shard_number(lease: &Lease) -> Option<u32> {
     if role(lease) != Some("shard") {
         return None;
     }
     lease.metadata.name.as_ref()?.rsplit('-').next()?.parse().ok()
-}
-
-/// What to do about one shard.
-#[derive(Debug, PartialEq)]
-enum Step {
-    Keep,
-    /// The Lease has been ours from before: begin to work.
-    Begin,
-    /// Nobody who lives has it, and it should be ours.
-    Take,
-    /// It is another's now, or should be.
-    End,
-    /// Nothing of it runs here any more: let the Lease go.
-    LetGo,
-}
-
-/// Pure: what we run (`held`), what the Lease says (`mine`, `free`), what hashing says (`should`).
-fn decide(held: bool, mine: bool, should: bool, free: bool) -> Step {
-    match (held, mine, should) {
-        (true, true, true) => Step::Keep,
-        (true, true, false) => Step::End,
-        // Someone took it while we were away.
-        (true, false, _) if !free => Step::End,
-        (true, false, true) => Step::Take,
-        (true, false, false) => Step::End,
-        (false, true, true) => Step::Begin,
-        (false, true, false) => Step::LetGo,
-        (false, false, true) if free => Step::Take,
-        (false, false, _) => Step::Keep,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shard_is_taken_only_when_free_and_let_go_only_when_nothing_runs() {
-        let table = [
-            // held, mine, should, free
-            ((false, false, true, true), Step::Take),
-            ((false, false, true, false), Step::Keep),
-            ((false, false, false, true), Step::Keep),
-            ((false, true, true, false), Step::Begin),
-            ((true, true, true, false), Step::Keep),
-            ((true, true, false, false), Step::End),
-            ((false, true, false, false), Step::LetGo),
-            ((true, false, true, false), Step::End),
-            ((true, false, true, true), Step::Take),
-            ((true, false, false, true), Step::End),
-        ];
-        for ((held, mine, should, free), step) in table {
-            assert_eq!(
-                decide(held, mine, should, free),
-                step,
-                "{:?}",
-                (held, mine, should, free)
-            );
-        }
-    }
 }

@@ -105,7 +105,7 @@ impl Writer {
 }
 
 /// ConfigMap keys allow letters, digits, `-`, `_` and `.`; a UID has no others.
-fn key(uid: &str) -> String {
+pub fn key(uid: &str) -> String {
     uid.chars()
         .map(|c| {
             if c.is_ascii_alphanumeric() || "-_.".contains(c) {
