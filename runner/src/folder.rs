@@ -9,7 +9,9 @@ use k8s_openapi::api::core::v1::Secret;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -86,6 +88,19 @@ struct Objects {
     probes: Vec<(DrmProbe, Source)>,
     pools: Vec<(RunnerPool, Source)>,
     secrets: BTreeMap<(String, String), Secret>,
+}
+
+/// Changes whenever a file of a folder does: names, sizes and times of change.
+pub fn stamp(path: &Path) -> io::Result<u64> {
+    let mut files = Vec::new();
+    collect(path, &mut files)?;
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        let metadata = fs::metadata(&file)?;
+        (file, metadata.len(), metadata.modified()?).hash(&mut hasher);
+    }
+    Ok(hasher.finish())
 }
 
 /// Reads every `.yaml` and `.yml` below a folder (or one file), in the order of their names.

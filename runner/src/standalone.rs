@@ -74,6 +74,7 @@ pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<
     let load = scheduler.load();
     tokio::spawn(load.clone().watch(metrics.clone(), |_| {}));
     let health = Health::new(move || load.wedged());
+    let mut stamp = folder::stamp(path)?;
     let first = folder::read(path, &options.region, &egress(options))?;
     if first.plans.is_empty() && !first.mistakes.is_empty() {
         first.mistakes.iter().for_each(|m| error!("{m}"));
@@ -95,11 +96,17 @@ pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<
             () = sleep(Duration::from_millis(250)) => {}
         }
         if looked.elapsed() >= RELOAD {
-            match folder::read(path, &options.region, &egress(options)) {
-                Ok(folder) => apply(folder, &mut scheduler, &metrics, &mut known, &mut told),
-                Err(error) => {
-                    error!(folder = %path.display(), %error, "the folder can't be read; what runs goes on")
+            let read = folder::stamp(path).and_then(|now| {
+                if now == stamp {
+                    return Ok(());
                 }
+                let folder = folder::read(path, &options.region, &egress(options))?;
+                apply(folder, &mut scheduler, &metrics, &mut known, &mut told);
+                stamp = now;
+                Ok(())
+            });
+            if let Err(error) = read {
+                error!(folder = %path.display(), %error, "the folder can't be read; what runs goes on");
             }
             looked = Instant::now();
         }
@@ -117,7 +124,7 @@ fn apply(
     folder: Folder,
     scheduler: &mut Scheduler,
     metrics: &Metrics,
-    known: &mut BTreeMap<String, Plan>,
+    known: &mut BTreeMap<String, Owner>,
     told: &mut BTreeSet<String>,
 ) {
     let mistakes: BTreeSet<String> = folder.mistakes.iter().map(ToString::to_string).collect();
@@ -128,24 +135,20 @@ fn apply(
     for (plan, secrets) in folder.plans {
         present.insert(plan.uid.clone());
         let fingerprint = fingerprint(&plan, &secrets);
+        let owner = Owner::probe(&plan.id, &plan.region);
         if !plan.suspend {
             let interval = plan.longest_gap(drmwatch_program::now());
-            metrics.set(
-                &PROBE_INFO,
-                &Owner::probe(&plan.id, &plan.region),
-                &["Resident"],
-                interval,
-            );
+            metrics.set(&PROBE_INFO, &owner, &["Resident"], interval);
         }
-        known.insert(plan.uid.clone(), plan.clone());
+        known.insert(plan.uid.clone(), owner);
         scheduler.upsert(plan, secrets, fingerprint, None);
     }
     // A mistake must not silently stop a probe: only a folder without any says that one is gone.
     if whole {
-        known.retain(|uid, plan| {
+        known.retain(|uid, owner| {
             let keep = present.contains(uid);
             if !keep {
-                metrics.forget(&Owner::probe(&plan.id, &plan.region));
+                metrics.forget(owner);
                 scheduler.remove(uid, true);
             }
             keep

@@ -13,7 +13,11 @@ use rustls::{
     },
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
-use std::sync::{Arc, Mutex};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, Weak},
+};
 use thiserror::Error;
 use tokio::{
     net::TcpStream,
@@ -50,16 +54,46 @@ impl PrepareError {
     }
 }
 
-/// Trust and identity of one plan.
+/// Trust and identity of one plan. Plans that have the same share them: a set of roots is larger than all the rest of a
+/// plan.
 #[derive(Clone)]
-pub struct TlsSetup {
+pub struct TlsSetup(Arc<Setup>);
+
+struct Setup {
     base: ClientConfig,
     verifier: Arc<WebPkiServerVerifier>,
 }
 
+/// Every setup that a plan has, by a hash of what it was made from.
+static SHARED: Mutex<BTreeMap<[u8; 32], Weak<Setup>>> = Mutex::new(BTreeMap::new());
+
 impl TlsSetup {
     /// From a plan's `tls` and its credentials. Trust is the given CA alone, or else Mozilla's roots.
     pub fn new(tls: &Tls, secrets: &Secrets) -> Result<TlsSetup, PrepareError> {
+        let named = [
+            &tls.ca_credential,
+            &tls.client_certificate_credential,
+            &tls.client_key_credential,
+        ];
+        let mut hash = Sha256::new();
+        for name in named {
+            let value = name.as_deref().map(|n| secrets.get(n).unwrap_or_default());
+            hash.update(serde_json::to_vec(&(name, value)).unwrap_or_default());
+        }
+        let key: [u8; 32] = hash.finalize().into();
+        let mut shared = SHARED.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(setup) = shared.get(&key).and_then(Weak::upgrade) {
+            return Ok(TlsSetup(setup));
+        }
+        let setup = Arc::new(Setup::new(tls, secrets)?);
+        shared.retain(|_, setup| setup.strong_count() > 0);
+        shared.insert(key, Arc::downgrade(&setup));
+        Ok(TlsSetup(setup))
+    }
+}
+
+impl Setup {
+    fn new(tls: &Tls, secrets: &Secrets) -> Result<Setup, PrepareError> {
         let unusable = |e: &dyn std::fmt::Display| PrepareError::Unusable(e.to_string());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
@@ -98,9 +132,11 @@ impl TlsSetup {
         base.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // Every run makes the whole handshake: a resumed session does not look at the certificate.
         base.resumption = Resumption::disabled();
-        Ok(TlsSetup { base, verifier })
+        Ok(Setup { base, verifier })
     }
+}
 
+impl TlsSetup {
     /// Makes the handshake; the hop gets the phase `tls` and the certificate's expiry.
     pub(super) async fn handshake(
         &self,
@@ -116,10 +152,10 @@ impl TlsSetup {
             )
         })?;
         let recorder = Arc::new(Recorder {
-            inner: self.verifier.clone(),
+            inner: self.0.verifier.clone(),
             not_after: Mutex::new(None),
         });
-        let mut config = self.base.clone();
+        let mut config = self.0.base.clone();
         config.dangerous().set_certificate_verifier(recorder.clone());
         let started = Instant::now();
         let result = timeout_at(
