@@ -2,7 +2,7 @@
 //! state, one change, a changed Secret of a tenant, a restart. `make scale` brings the control plane up.
 //!
 //! SCALE_PROBES and SCALE_TENANTS change the size. The runner of the last part is the real one, too.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
 use drmwatch_api::{DrmProbe, MonitoredTenant, RunnerPool};
 use futures::{StreamExt, stream};
@@ -27,7 +27,10 @@ use tokio::{
 const POOL: &str = "drmwatch-runners";
 
 fn number(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(default)
 }
 
 struct Program {
@@ -66,8 +69,14 @@ impl Program {
 
     async fn sum(&self, name: &str) -> f64 {
         let text = self.metrics().await;
-        let of = |l: &&str| l.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
-        text.lines().filter(of).filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        let of = |l: &&str| {
+            l.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+        };
+        text.lines()
+            .filter(of)
+            .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
     }
 
     fn memory(&self) -> (f64, f64) {
@@ -124,7 +133,9 @@ async fn listener() -> (u16, mpsc::UnboundedReceiver<(String, Instant)>) {
                 let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
                 let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
                 let _ = asked.send((path, Instant::now()));
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+                let _ = stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                    .await;
             });
         }
     });
@@ -140,25 +151,40 @@ fn quantile(times: &mut [f64], share: f64) -> f64 {
 async fn main() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (tenants, probes) = (number("SCALE_TENANTS", 500), number("SCALE_PROBES", 10_000));
-    let client = Client::try_default().await.expect("make scale brings a control plane up");
-    let status = Command::new(env!("CARGO_BIN_EXE_drmwatch-operator")).arg("--apply-crds").status();
+    let client = Client::try_default()
+        .await
+        .expect("make scale brings a control plane up");
+    let status = Command::new(env!("CARGO_BIN_EXE_drmwatch-operator"))
+        .arg("--apply-crds")
+        .status();
     assert!(status.unwrap().success());
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for name in [POOL, "drmwatch-system", "tenants"] {
         let namespace = made(json!({ "metadata": { "name": name } }));
-        namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+        namespaces
+            .create(&PostParams::default(), &namespace)
+            .await
+            .unwrap();
     }
     let (port, mut asked) = listener().await;
     let pools: Api<RunnerPool> = Api::namespaced(client.clone(), POOL);
     let pool = json!({ "apiVersion": "drmwatch.io/v1alpha1", "kind": "RunnerPool", "metadata": { "name": "default" },
         "spec": { "egress": { "allowCidrs": ["127.0.0.0/8"] } } });
     let deadline = Instant::now() + Duration::from_secs(30);
-    while pools.create(&PostParams::default(), &made(pool.clone())).await.is_err() {
+    while pools
+        .create(&PostParams::default(), &made(pool.clone()))
+        .await
+        .is_err()
+    {
         assert!(Instant::now() < deadline, "the CRDs are not served");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let began = Instant::now();
-    let secret = |t: usize| made::<Secret>(json!({ "metadata": { "name": format!("t{t}") }, "stringData": { "token": format!("secret-of-{t}") } }));
+    let secret = |t: usize| {
+        made::<Secret>(
+            json!({ "metadata": { "name": format!("t{t}") }, "stringData": { "token": format!("secret-of-{t}") } }),
+        )
+    };
     create(&client, "tenants", (0..tenants).map(secret).collect()).await;
     let tenant = |t: usize| {
         made::<MonitoredTenant>(json!({
@@ -177,17 +203,27 @@ async fn main() {
         }))
     };
     create(&client, "tenants", (0..probes).map(probe).collect()).await;
-    println!("created {tenants} tenants and {probes} probes in {:.0} s (what the API server takes)", began.elapsed().as_secs_f64());
+    println!(
+        "created {tenants} tenants and {probes} probes in {:.0} s (what the API server takes)",
+        began.elapsed().as_secs_f64()
+    );
 
     let began = Instant::now();
     let operator = Program::operator();
     while plans(&client).await < probes {
-        assert!(began.elapsed() < Duration::from_secs(900), "{} plans after 900 s", plans(&client).await);
+        assert!(
+            began.elapsed() < Duration::from_secs(900),
+            "{} plans after 900 s",
+            plans(&client).await
+        );
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let plans_after = began.elapsed().as_secs_f64();
     let quiet = async |operator: &Program| {
-        let mut last = (operator.sum("drmwatch_operator_writes_total").await, Instant::now());
+        let mut last = (
+            operator.sum("drmwatch_operator_writes_total").await,
+            Instant::now(),
+        );
         while last.1.elapsed() < Duration::from_secs(10) {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let writes = operator.sum("drmwatch_operator_writes_total").await;
@@ -217,10 +253,14 @@ async fn main() {
         let uid = api.get_metadata(&format!("p{p}")).await.unwrap().uid().unwrap();
         let patch = json!({ "spec": { "timeoutSeconds": 7 } });
         let at = Instant::now();
-        let changed = api.patch(&format!("p{p}"), &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+        let changed = api
+            .patch(&format!("p{p}"), &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .unwrap();
         let generation = changed.metadata.generation.unwrap().to_string();
         loop {
-            let plan: PartialObjectMeta<Secret> = secrets.get_metadata(&format!("probe-{uid}")).await.unwrap();
+            let plan: PartialObjectMeta<Secret> =
+                secrets.get_metadata(&format!("probe-{uid}")).await.unwrap();
             if plan.annotations().get("drmwatch.io/probe-generation") == Some(&generation) {
                 break;
             }
@@ -240,7 +280,9 @@ async fn main() {
     let at = Instant::now();
     let patch = json!({ "stringData": { "token": "another-secret" } });
     let own: Api<Secret> = Api::namespaced(client.clone(), "tenants");
-    own.patch("t0", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    own.patch("t0", &PatchParams::default(), &Patch::Merge(&patch))
+        .await
+        .unwrap();
     let (after, last) = quiet(&operator).await;
     println!(
         "a changed Secret of a tenant of {} probes: {} writes, the last after {:.1} s",
@@ -259,17 +301,32 @@ async fn main() {
     }
     let (writes, _) = quiet(&operator).await;
     let (now, most) = operator.memory();
-    println!("restart: all seen again after {:.0} s, {writes} writes; memory {now:.0} MiB, at most {most:.0} MiB", began.elapsed().as_secs_f64());
+    println!(
+        "restart: all seen again after {:.0} s, {writes} writes; memory {now:.0} MiB, at most {most:.0} MiB",
+        began.elapsed().as_secs_f64()
+    );
 
     // The real runner with every plan, and changes until the tenant's server sees them.
     if let Ok(runner) = std::env::var("RUNNER") {
         let child = Command::new(runner)
-            .args(["--pool", "default", "--identity", "scale-0", "--region", "scale", "--listen", "127.0.0.1:9464"])
+            .args([
+                "--pool",
+                "default",
+                "--identity",
+                "scale-0",
+                "--region",
+                "scale",
+                "--listen",
+                "127.0.0.1:9464",
+            ])
             .env("DRMWATCH_LOG", "error")
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let runner = Program { child, metrics: "127.0.0.1:9464" };
+        let runner = Program {
+            child,
+            metrics: "127.0.0.1:9464",
+        };
         let began = Instant::now();
         while runner.sum("drmwatch_runner_probes").await < probes as f64 {
             assert!(began.elapsed() < Duration::from_secs(300));
@@ -286,7 +343,9 @@ async fn main() {
             let patch = json!({ "spec": { "schedule": { "cron": null, "intervalSeconds": 3600 },
                 "steps": [{ "name": "get", "http": { "url": format!("http://127.0.0.1:{port}{path}") } }] } });
             sent.insert(path, Instant::now());
-            api.patch(&format!("p{p}"), &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+            api.patch(&format!("p{p}"), &PatchParams::default(), &Patch::Merge(&patch))
+                .await
+                .unwrap();
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let (mut times, mut open) = (Vec::new(), sent.len());

@@ -1,14 +1,14 @@
 //! What every reconcile may use.
 
 use crate::options::Options;
-use drmwatch_api::DrmProbe;
+use drmwatch_api::{DrmProbe, MonitoredTenant, RunnerPool};
 use drmwatch_metrics::{Metrics, Owner, QUEUED};
 use drmwatch_plan::VerdictRecord;
 use kube::{
     Client, Resource,
     runtime::{
         events::{Event, EventType, Recorder, Reporter},
-        reflector::ObjectRef,
+        reflector::{ObjectRef, Store, store::Writer},
     },
 };
 use std::{
@@ -25,13 +25,34 @@ pub struct Context {
     pub client: Client,
     pub metrics: Metrics,
     pub options: Options,
+    /// What is known of tenants, pools and probes, each from the one watch of its kind.
+    pub tenants: Store<MonitoredTenant>,
+    pub pools: Store<RunnerPool>,
+    pub probes: Store<DrmProbe>,
     recorder: Recorder,
-    /// Which probes use which Secret, whether it exists or not, by namespace and name.
-    secrets: Mutex<BTreeMap<(String, String), BTreeSet<String>>>,
-    /// Objects that wait for a reconcile, by kind, namespace and name.
-    queue: Mutex<BTreeSet<(&'static str, String, String)>>,
+    secrets: Mutex<Uses>,
+    /// Objects that wait for a reconcile, by kind.
+    queue: Mutex<BTreeMap<&'static str, BTreeSet<(String, String)>>>,
+    /// How often in a row the reconcile of an object broke, by kind, namespace and name.
+    failures: Mutex<BTreeMap<(&'static str, String, String), u32>>,
     /// The last verdict of each probe, by its UID.
     verdicts: Mutex<BTreeMap<String, VerdictRecord>>,
+}
+
+/// Which probes use which Secret, whether it exists or not.
+#[derive(Default)]
+struct Uses {
+    /// Probes, by namespace and name of the Secret.
+    probes: BTreeMap<(String, String), BTreeSet<String>>,
+    /// Secrets, by namespace and name of the probe.
+    secrets: BTreeMap<(String, String), BTreeSet<String>>,
+}
+
+/// Who writes the stores.
+pub struct Writers {
+    pub tenants: Writer<MonitoredTenant>,
+    pub pools: Writer<RunnerPool>,
+    pub probes: Writer<DrmProbe>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -39,21 +60,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Context {
-    pub fn new(client: Client, metrics: Metrics, options: Options) -> Context {
+    pub fn new(client: Client, metrics: Metrics, options: Options) -> (Context, Writers) {
         let reporter = Reporter {
             controller: MANAGER.into(),
             instance: Some(options.identity.clone()),
         };
         let recorder = Recorder::new(client.clone(), reporter);
-        Context {
+        let writers = Writers {
+            tenants: Writer::default(),
+            pools: Writer::default(),
+            probes: Writer::default(),
+        };
+        let context = Context {
+            tenants: writers.tenants.as_reader(),
+            pools: writers.pools.as_reader(),
+            probes: writers.probes.as_reader(),
             client,
             metrics,
             options,
             recorder,
             secrets: Mutex::default(),
             queue: Mutex::default(),
+            failures: Mutex::default(),
             verdicts: Mutex::default(),
-        }
+        };
+        (context, writers)
     }
 
     /// Tells people of a transition. An Event that can't be written stops nothing.
@@ -83,38 +114,61 @@ impl Context {
     /// Notes that an object waits for a reconcile, or (`waits` false) that one begins.
     pub fn queue(&self, kind: &'static str, namespace: Option<String>, name: String, waits: bool) {
         let mut queue = lock(&self.queue);
-        let key = (kind, namespace.unwrap_or_default(), name);
+        let waiting = queue.entry(kind).or_default();
+        let object = (namespace.unwrap_or_default(), name);
         if waits {
-            queue.insert(key);
+            waiting.insert(object);
         } else {
-            queue.remove(&key);
+            waiting.remove(&object);
         }
-        let length = queue.iter().filter(|(k, ..)| *k == kind).count();
-        self.metrics
-            .set(&QUEUED, &Owner::program(), &[kind], length as f64);
+        let length = waiting.len() as f64;
+        self.metrics.set(&QUEUED, &Owner::program(), &[kind], length);
+    }
+
+    /// Notes that a reconcile broke; how often in a row.
+    pub fn failed(&self, kind: &'static str, namespace: Option<String>, name: String) -> u32 {
+        let mut failures = lock(&self.failures);
+        let count = failures
+            .entry((kind, namespace.unwrap_or_default(), name))
+            .or_default();
+        *count += 1;
+        *count
+    }
+
+    /// Notes that one did not.
+    pub fn succeeded(&self, kind: &'static str, namespace: Option<String>, name: String) {
+        lock(&self.failures).remove(&(kind, namespace.unwrap_or_default(), name));
     }
 
     /// Notes which Secrets a probe uses.
     pub fn uses(&self, namespace: &str, probe: &str, secrets: impl IntoIterator<Item = String>) {
-        let mut index = lock(&self.secrets);
-        for ((of, _), probes) in index.iter_mut() {
-            if of == namespace {
-                probes.remove(probe);
+        let (mut uses, new) = (lock(&self.secrets), secrets.into_iter().collect::<BTreeSet<_>>());
+        let of = |name: &str| (namespace.to_owned(), name.to_owned());
+        let old = match new.is_empty() {
+            true => uses.secrets.remove(&of(probe)),
+            false => uses.secrets.insert(of(probe), new.clone()),
+        };
+        for secret in old.unwrap_or_default().difference(&new) {
+            let Some(probes) = uses.probes.get_mut(&of(secret)) else {
+                continue;
+            };
+            probes.remove(probe);
+            if probes.is_empty() {
+                uses.probes.remove(&of(secret));
             }
         }
-        for secret in secrets {
-            index
-                .entry((namespace.to_owned(), secret))
+        for secret in new {
+            uses.probes
+                .entry(of(&secret))
                 .or_default()
                 .insert(probe.to_owned());
         }
-        index.retain(|_, probes| !probes.is_empty());
     }
 
     /// The probes that use a Secret.
     pub fn users(&self, namespace: &str, secret: &str) -> Vec<ObjectRef<DrmProbe>> {
-        let index = lock(&self.secrets);
-        let probes = index.get(&(namespace.to_owned(), secret.to_owned()));
+        let uses = lock(&self.secrets);
+        let probes = uses.probes.get(&(namespace.to_owned(), secret.to_owned()));
         probes
             .into_iter()
             .flatten()
@@ -137,6 +191,7 @@ impl Context {
     /// Forgets a probe.
     pub fn forget(&self, namespace: &str, probe: &str, uid: &str) {
         self.uses(namespace, probe, []);
+        self.succeeded("DrmProbe", Some(namespace.to_owned()), probe.to_owned());
         lock(&self.verdicts).remove(uid);
     }
 }

@@ -5,6 +5,7 @@
 //! folder for each resource, one file for each object that is built.
 
 mod apply;
+mod changes;
 mod conditions;
 mod context;
 mod crds;
@@ -14,6 +15,7 @@ mod pool;
 mod probe;
 mod tenant;
 
+use changes::Changes;
 use clap::Parser;
 use context::Context;
 use drmwatch_metrics::{LEADER, Metrics, Owner};
@@ -67,12 +69,20 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     }
     info!("leading");
     metrics.set(&LEADER, &Owner::program(), &[], 1.0);
-    let context = Arc::new(Context::new(client, metrics, options));
+    let (context, writers) = Context::new(client, metrics, options);
+    let context = Arc::new(context);
+    let (probes, tenants, pools) = (Changes::default(), Changes::default(), Changes::default());
     let controllers = async {
         tokio::join!(
-            tenant::run(context.clone()),
-            probe::run(context.clone()),
-            pool::run(context.clone())
+            tenant::run(context.clone(), writers.tenants, tenants.teller(), probes.heard()),
+            probe::run(
+                context.clone(),
+                writers.probes,
+                probes.teller(),
+                tenants.heard(),
+                pools.heard()
+            ),
+            pool::run(context.clone(), writers.pools, pools.teller())
         );
     };
     let outcome = tokio::select! {

@@ -6,7 +6,9 @@ use drmwatch_metrics::{Owner, RECONCILE_DURATION, RECONCILE_ERRORS, RECONCILES, 
 use futures::StreamExt;
 use kube::{
     Api, Resource, ResourceExt,
-    runtime::{Controller, WatchStreamExt, controller::Action, reflector, watcher},
+    runtime::{
+        Controller, WatchStreamExt, controller::Action, reflector::store::Writer, watcher, watcher::Event,
+    },
 };
 use serde::de::DeserializeOwned;
 use std::{fmt::Debug, sync::Arc, time::Duration};
@@ -53,9 +55,15 @@ impl Reconciled for RunnerPool {
     const KIND: &'static str = "RunnerPool";
 }
 
-/// A controller of every object of a kind, whose changes are noted as waiting.
-pub fn controller<K: Reconciled>(context: &Arc<Context>) -> Controller<K> {
-    let (reader, writer) = reflector::store();
+/// A controller of every object of a kind, whose changes are noted as waiting. `told` hears of each object that came,
+/// changed or went, once the store knows: who reads the store of another kind must be woken by the stream that fills it,
+/// or would read what was.
+pub fn controller<K: Reconciled>(
+    context: &Arc<Context>,
+    writer: Writer<K>,
+    told: impl Fn(&K) + Send + 'static,
+) -> Controller<K> {
+    let reader = writer.as_reader();
     let queue = context.clone();
     // Shorter than the idle limit of common load balancers, behind which a watch would hang.
     let changes = watcher(
@@ -64,12 +72,15 @@ pub fn controller<K: Reconciled>(context: &Arc<Context>) -> Controller<K> {
     )
     .default_backoff()
     .reflect(writer)
-    .applied_objects()
-    .inspect(move |change| {
-        if let Ok(object) = change {
+    .inspect(move |event| match event {
+        Ok(Event::Apply(object) | Event::InitApply(object)) => {
             queue.queue(K::KIND, object.namespace(), object.name_any(), true);
+            told(object);
         }
-    });
+        Ok(Event::Delete(object)) => told(object),
+        _ => {}
+    })
+    .applied_objects();
     Controller::for_stream(changes, reader)
 }
 
@@ -97,6 +108,9 @@ where
         &[kind],
         started.elapsed().as_secs_f64(),
     );
+    if result.is_ok() {
+        context.succeeded(kind, object.namespace(), object.name_any());
+    }
     if let Err(error) = &result {
         context
             .metrics
@@ -110,8 +124,49 @@ where
     result
 }
 
-/// Try again soon; the queue keeps one entry for each object.
-pub fn retry<K: Reconciled>(object: Arc<K>, _error: &Error, context: Arc<Context>) -> Action {
-    context.queue(K::KIND, object.namespace(), object.name_any(), true);
-    Action::requeue(Duration::from_secs(5))
+/// Try again, later each time; the queue keeps one entry for each object. An API server that says how long it wants to be
+/// left alone is.
+pub fn retry<K: Reconciled>(object: Arc<K>, error: &Error, context: Arc<Context>) -> Action {
+    let (namespace, name) = (object.namespace(), object.name_any());
+    let failures = context.failed(K::KIND, namespace.clone(), name.clone());
+    context.queue(K::KIND, namespace, name, true);
+    Action::requeue(pause(error, failures, rand::random()))
+}
+
+/// How long to wait after so many failures in a row; `chance` spreads those that failed together, from 0 to 1.
+fn pause(error: &Error, failures: u32, chance: f64) -> Duration {
+    let own = Duration::from_secs(1 << failures.clamp(1, 6)).min(Duration::from_secs(60));
+    let asked = match error {
+        Error::Api(kube::Error::Api(status)) if matches!(status.code, 429 | 503) => {
+            status.details.as_ref().map_or(0, |d| d.retry_after_seconds)
+        }
+        _ => 0,
+    };
+    let asked = Duration::from_secs(u64::from(asked.min(600)));
+    own.max(asked).mul_f64(1.0 + chance / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    #[test]
+    fn pauses_grow_are_spread_and_heed_the_api_server() {
+        let conflict = Error::Missing("namespace");
+        let of = |n, chance| pause(&conflict, n, chance).as_secs_f64();
+        assert_eq!(
+            [of(1, 0.0), of(2, 0.0), of(3, 0.0), of(30, 0.0)],
+            [2.0, 4.0, 8.0, 60.0]
+        );
+        assert_eq!(of(2, 1.0), 6.0);
+        let busy: Status = serde_json::from_value(serde_json::json!({
+            "status": "Failure", "message": "", "reason": "TooManyRequests", "code": 429,
+            "details": { "retryAfterSeconds": 25 },
+        }))
+        .unwrap();
+        let busy = Error::Api(kube::Error::Api(Box::new(busy)));
+        assert_eq!(pause(&busy, 1, 0.0).as_secs_f64(), 25.0);
+        assert_eq!(pause(&busy, 6, 0.0).as_secs_f64(), 60.0);
+    }
 }

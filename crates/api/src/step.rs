@@ -82,13 +82,13 @@ pub struct Step {
     pub http: Option<HttpStep>,
     /// Manifest, playlists, init segment and newest segment of a stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stream: Option<StreamStep>,
+    pub stream: Option<Box<StreamStep>>,
     /// A licence request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub license: Option<LicenseStep>,
+    pub license: Option<Box<LicenseStep>>,
     /// A key server's keys for canary content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_server: Option<KeyServerStep>,
+    pub key_server: Option<Box<KeyServerStep>>,
     /// A check that a plug-in makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<PluginStep>,

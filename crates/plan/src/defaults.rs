@@ -62,14 +62,14 @@ fn steps(service: &Service) -> Vec<Step> {
             ..stream_step(&s.url)
         };
         steps.push(Step {
-            stream: Some(stream),
+            stream: Some(Box::new(stream)),
             ..step("stream")
         });
     }
     if let Some(s) = &service.license {
         if let Some(url) = &s.stream_url {
             steps.push(Step {
-                stream: Some(stream_step(url)),
+                stream: Some(Box::new(stream_step(url))),
                 ..step("stream")
             });
         }
@@ -82,7 +82,7 @@ fn steps(service: &Service) -> Vec<Step> {
             ..LicenseStep::new(s.system, &s.url)
         };
         steps.push(Step {
-            license: Some(license),
+            license: Some(Box::new(license)),
             ..step("license")
         });
     }

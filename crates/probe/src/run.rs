@@ -104,7 +104,9 @@ impl Prepared {
     }
 
     /// Makes a plan ready that leaves by another door.
-    pub fn behind(plan: Plan, secrets: Secrets, client: Box<dyn Door>) -> Result<Prepared, PrepareError> {
+    pub fn behind(mut plan: Plan, secrets: Secrets, client: Box<dyn Door>) -> Result<Prepared, PrepareError> {
+        // There may be ten thousand of them.
+        plan.steps.shrink_to_fit();
         let unusable = |e: String| PrepareError::Unusable(e);
         let mut expressions = Vec::new();
         let mut regexes = BTreeMap::new();

@@ -8,6 +8,11 @@ use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// The allocator of the programs. That of musl, with which images are linked, takes one lock for all threads; that of
+/// glibc keeps what a busy minute took.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Sets logs and the crypto provider up. `DRMWATCH_LOG` says what is logged; logs go to standard error.
 pub fn init(json: bool) {
     // Two providers and none chosen is a panic at the first handshake; so it is chosen first thing.

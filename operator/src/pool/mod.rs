@@ -22,40 +22,48 @@ use kube::{
     api::PostParams,
     runtime::{
         controller::{Action, Config},
+        reflector::{ObjectRef, store::Writer},
         watcher,
     },
 };
 pub use objects::{restricted, volumes};
 use std::{sync::Arc, time::Duration};
+use tokio::sync::mpsc::UnboundedSender;
 
 /// Reconciles pools for as long as it is let.
-pub async fn run(context: Arc<Context>) {
+pub async fn run(
+    context: Arc<Context>,
+    writer: Writer<RunnerPool>,
+    told: UnboundedSender<ObjectRef<RunnerPool>>,
+) {
     let client = || context.client.clone();
     let watched = || watcher::Config::default().timeout(200);
     let owned = || watched().labels(objects::POOL_LABEL);
-    controller::<RunnerPool>(&context)
-        .owns(Api::<Deployment>::all(client()), owned())
-        .owns(Api::<ServiceAccount>::all(client()), owned())
-        .owns(Api::<Role>::all(client()), owned())
-        .owns(Api::<RoleBinding>::all(client()), owned())
-        .owns(Api::<PodDisruptionBudget>::all(client()), owned())
-        // What runners say of their load.
-        .owns(
-            Api::<ConfigMap>::all(client()),
-            watched().labels("drmwatch.io/runners=true"),
-        )
-        .with_config(
-            Config::default()
-                .concurrency(2)
-                .debounce(Duration::from_millis(200)),
-        )
-        .run(
-            |pool, context| async move { metered(&*pool, &context, reconcile(&pool, &context)).await },
-            retry,
-            context.clone(),
-        )
-        .for_each(|_| std::future::ready(()))
-        .await;
+    controller(&context, writer, move |pool: &RunnerPool| {
+        let _ = told.send(ObjectRef::from_obj(pool));
+    })
+    .owns(Api::<Deployment>::all(client()), owned())
+    .owns(Api::<ServiceAccount>::all(client()), owned())
+    .owns(Api::<Role>::all(client()), owned())
+    .owns(Api::<RoleBinding>::all(client()), owned())
+    .owns(Api::<PodDisruptionBudget>::all(client()), owned())
+    // What runners say of their load.
+    .owns(
+        Api::<ConfigMap>::all(client()),
+        watched().labels("drmwatch.io/runners=true"),
+    )
+    .with_config(
+        Config::default()
+            .concurrency(2)
+            .debounce(Duration::from_millis(200)),
+    )
+    .run(
+        |pool, context| async move { metered(&*pool, &context, reconcile(&pool, &context)).await },
+        retry,
+        context.clone(),
+    )
+    .for_each(|_| std::future::ready(()))
+    .await;
 }
 
 async fn reconcile(pool: &RunnerPool, context: &Context) -> Result<Action, Error> {

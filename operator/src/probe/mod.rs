@@ -16,7 +16,7 @@ use dereference::Found;
 use drmwatch_api::{DrmProbe, Execution, MonitoredTenant, PlanRef, RunnerPool};
 use drmwatch_metrics::{Owner, PROBE_INFO};
 use drmwatch_plan::{Plan, ProbeId, compile};
-use futures::StreamExt;
+use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::{
     batch::v1::CronJob,
     core::v1::{ConfigMap, Pod, Secret},
@@ -25,50 +25,67 @@ use kube::{
     Api, ResourceExt,
     api::{PartialObjectMeta, Patch, PatchParams},
     runtime::{
+        WatchStreamExt,
         controller::{Action, Config},
-        reflector::{ObjectRef, Store},
+        reflector::{self, ObjectRef, Store, store::Writer},
         watcher,
     },
 };
 use serde_json::json;
 use status::Readiness;
 use std::{sync::Arc, time::Duration};
+use tokio::sync::mpsc::UnboundedSender;
 
 /// Holds a probe back until its plan, which lies in another namespace, has gone.
 const FINALIZER: &str = "drmwatch.io/plan";
 
-/// Reconciles probes for as long as it is let.
-pub async fn run(context: Arc<Context>) {
+/// Reconciles probes for as long as it is let: those that change, and those of what changes.
+pub async fn run(
+    context: Arc<Context>,
+    writer: Writer<DrmProbe>,
+    told: UnboundedSender<ObjectRef<MonitoredTenant>>,
+    tenants: impl Stream<Item = ObjectRef<MonitoredTenant>> + Send + 'static,
+    pools: impl Stream<Item = ObjectRef<RunnerPool>> + Send + 'static,
+) {
     let client = || context.client.clone();
     let watched = || watcher::Config::default().timeout(200);
-    let controller = controller::<DrmProbe>(&context);
-    let store = controller.store();
+    let controller = controller(&context, writer, move |probe: &DrmProbe| {
+        let namespace = probe.namespace().unwrap_or_default();
+        let _ = told.send(ObjectRef::new(&probe.spec.tenant_ref.name).within(&namespace));
+    });
+    let store = context.probes.clone();
     // Values are read only by the reconcile that needs them: the watch carries metadata alone. Plans are
     // Secrets too, but ours.
     let secrets = || Api::<PartialObjectMeta<Secret>>::all(client());
-    let (tenants, pools) = (store.clone(), store.clone());
+    let of_tenants = {
+        let store = store.clone();
+        tenants.flat_map(move |tenant| {
+            stream::iter(of(&store, |p| {
+                p.namespace() == tenant.namespace && p.spec.tenant_ref.name == tenant.name
+            }))
+        })
+    };
+    let of_pools = pools.flat_map(move |_| stream::iter(of(&store, |_| true)));
     let (users, folded, ran) = (context.clone(), context.clone(), context.clone());
+    let (cron_jobs, writer) = reflector::store();
+    let of_cron_jobs = watcher(
+        Api::<PartialObjectMeta<CronJob>>::all(client()),
+        watched().labels("drmwatch.io/probe-uid"),
+    )
+    .default_backoff()
+    .reflect(writer)
+    .touched_objects();
+    let cron_jobs = Arc::new(cron_jobs);
     controller
-        .watches(Api::<MonitoredTenant>::all(client()), watched(), move |tenant| {
-            let (name, namespace) = (tenant.name_any(), tenant.namespace());
-            of(&tenants, move |p| {
-                p.namespace() == namespace && p.spec.tenant_ref.name == name
-            })
-        })
-        .watches(Api::<RunnerPool>::all(client()), watched(), move |_| {
-            of(&pools, |_| true)
-        })
+        .reconcile_on(of_tenants)
+        .reconcile_on(of_pools)
+        .watches_stream(of_cron_jobs, |job| plan_secret::probe_of(&job))
         .watches(secrets(), watched().labels("!drmwatch.io/pool"), move |secret| {
             users.users(&secret.namespace().unwrap_or_default(), &secret.name_any())
         })
         .watches(secrets(), watched().labels("drmwatch.io/probe-uid"), |plan| {
             plan_secret::probe_of(&plan)
         })
-        .watches(
-            Api::<CronJob>::all(client()),
-            watched().labels("drmwatch.io/probe-uid"),
-            |job| plan_secret::probe_of(&job),
-        )
         .watches(
             Api::<ConfigMap>::all(client()),
             watched().labels("drmwatch.io/verdicts=true"),
@@ -85,13 +102,19 @@ pub async fn run(context: Arc<Context>) {
                 .debounce(Duration::from_millis(100)),
         )
         .run(
-            |probe, context| async move { metered(&*probe, &context, reconcile(&probe, &context)).await },
+            move |probe, context| {
+                let cron_jobs = cron_jobs.clone();
+                async move { metered(&*probe, &context, reconcile(&probe, &context, &cron_jobs)).await }
+            },
             retry,
             context.clone(),
         )
         .for_each(|_| std::future::ready(()))
         .await;
 }
+
+/// What is known of CronJobs: that they are there.
+type CronJobs = Store<PartialObjectMeta<CronJob>>;
 
 fn of(store: &Store<DrmProbe>, wanted: impl Fn(&DrmProbe) -> bool) -> Vec<ObjectRef<DrmProbe>> {
     store
@@ -102,7 +125,7 @@ fn of(store: &Store<DrmProbe>, wanted: impl Fn(&DrmProbe) -> bool) -> Vec<Object
         .collect()
 }
 
-async fn reconcile(probe: &DrmProbe, context: &Context) -> Result<Action, Error> {
+async fn reconcile(probe: &DrmProbe, context: &Context, cron_jobs: &CronJobs) -> Result<Action, Error> {
     if probe.metadata.deletion_timestamp.is_some() {
         return finalize(probe, context).await;
     }
@@ -119,7 +142,7 @@ async fn reconcile(probe: &DrmProbe, context: &Context) -> Result<Action, Error>
             &found.pool.spec.egress,
         ) {
             Err(problems) => Readiness::Invalid(problems),
-            Ok(plan) => deliver(probe, context, found, plan).await?,
+            Ok(plan) => deliver(probe, context, found, plan, cron_jobs).await?,
         },
     };
     if readiness.stops() {
@@ -131,7 +154,13 @@ async fn reconcile(probe: &DrmProbe, context: &Context) -> Result<Action, Error>
 }
 
 /// Hands a plan over to its pool, or takes it back where it must not run.
-async fn deliver(probe: &DrmProbe, context: &Context, found: &Found, plan: Plan) -> Result<Readiness, Error> {
+async fn deliver(
+    probe: &DrmProbe,
+    context: &Context,
+    found: &Found,
+    plan: Plan,
+    cron_jobs: &CronJobs,
+) -> Result<Readiness, Error> {
     let regions = if probe.spec.regions.is_empty() {
         &found.tenant.spec.defaults.regions
     } else {
@@ -159,7 +188,16 @@ async fn deliver(probe: &DrmProbe, context: &Context, found: &Found, plan: Plan)
             )
             .await?
         }
-        Execution::Resident => apply::delete_if_present::<CronJob>(context, &at.namespace, &at.name).await?,
+        Execution::Resident => {
+            // One that is not known here yet wakes its probe when it is.
+            let _ = cron_jobs.wait_until_ready().await;
+            if cron_jobs
+                .get(&ObjectRef::new(&at.name).within(&at.namespace))
+                .is_some()
+            {
+                apply::delete::<CronJob>(context, &at.namespace, &at.name).await?;
+            }
+        }
     }
     Ok(Readiness::Delivered {
         at,

@@ -192,7 +192,12 @@ pub async fn write(probe: &DrmProbe, context: &Context, readiness: &Readiness) -
         return Ok(());
     }
     apply::status(context, probe, &after).await?;
-    for news in transitions {
+    // That all is as it should be with what is new is no news: ten thousand probes would make as many Events.
+    let first = before.conditions.is_empty();
+    for news in transitions
+        .into_iter()
+        .filter(|news| !first || news.status == "False")
+    {
         context
             .event(probe, news.status != "False", &news.reason, &news.message)
             .await;

@@ -8,41 +8,44 @@ use crate::{
 };
 use drmwatch_api::{DrmProbe, MonitoredTenant, MonitoredTenantStatus, condition, find_condition};
 use drmwatch_plan::{check_tenant, default_probes};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
-    Api, Resource, ResourceExt,
-    api::ListParams,
+    Resource, ResourceExt,
     runtime::{
         controller::{Action, Config},
-        reflector::ObjectRef,
-        watcher,
+        reflector::{ObjectRef, store::Writer},
     },
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::sync::mpsc::UnboundedSender;
 
 /// Label of a probe that was made from a service.
 const SERVICE_LABEL: &str = "drmwatch.io/service";
 
-/// Reconciles tenants for as long as it is let.
-pub async fn run(context: Arc<Context>) {
-    let watched = watcher::Config::default().timeout(200);
-    controller::<MonitoredTenant>(&context)
-        .watches(Api::<DrmProbe>::all(context.client.clone()), watched, |probe| {
-            Some(ObjectRef::new(&probe.spec.tenant_ref.name).within(&probe.namespace()?))
-        })
-        .with_config(
-            Config::default()
-                .concurrency(4)
-                .debounce(Duration::from_millis(200)),
-        )
-        .run(
-            |tenant, context| async move { metered(&*tenant, &context, reconcile(&tenant, &context)).await },
-            retry,
-            context,
-        )
-        .for_each(|_| std::future::ready(()))
-        .await;
+/// Reconciles tenants for as long as it is let: those that change, and those whose probes do.
+pub async fn run(
+    context: Arc<Context>,
+    writer: Writer<MonitoredTenant>,
+    told: UnboundedSender<ObjectRef<MonitoredTenant>>,
+    probes: impl Stream<Item = ObjectRef<MonitoredTenant>> + Send + 'static,
+) {
+    controller(&context, writer, move |tenant: &MonitoredTenant| {
+        let _ = told.send(ObjectRef::from_obj(tenant));
+    })
+    .reconcile_on(probes)
+    .with_config(
+        Config::default()
+            .concurrency(4)
+            .debounce(Duration::from_millis(200)),
+    )
+    .run(
+        |tenant, context| async move { metered(&*tenant, &context, reconcile(&tenant, &context)).await },
+        retry,
+        context,
+    )
+    .for_each(|_| std::future::ready(()))
+    .await;
 }
 
 async fn reconcile(tenant: &MonitoredTenant, context: &Context) -> Result<Action, Error> {
@@ -50,9 +53,17 @@ async fn reconcile(tenant: &MonitoredTenant, context: &Context) -> Result<Action
         return Ok(Action::await_change());
     }
     let namespace = tenant.namespace().ok_or(Error::Missing("namespace"))?;
-    let api: Api<DrmProbe> = Api::namespaced(context.client.clone(), &namespace);
-    let selected = ListParams::default().fields(&format!("spec.tenantRef.name={}", tenant.name_any()));
-    let existing = api.list(&selected).await?.items;
+    let own = |p: &DrmProbe| {
+        p.spec.tenant_ref.name == tenant.name_any() && p.namespace().as_deref() == Some(&namespace)
+    };
+    // A store that is still being filled would say of a tenant that its probes are gone.
+    let _ = context.probes.wait_until_ready().await;
+    let existing = context.probes.state();
+    let existing: Vec<DrmProbe> = existing
+        .iter()
+        .filter(|p| own(p))
+        .map(|p| (**p).clone())
+        .collect();
     let problems = check_tenant(tenant);
     let wanted = if problems.is_empty() {
         default_probes(tenant)
