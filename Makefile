@@ -57,12 +57,13 @@ opinions: setup-rust ## other people's parsers, clients, servers and a browser o
 	OPINIONS=$(CURDIR)/e2e/opinions DRM_OPINIONS=$(CACHE)/opinions cargo test --quiet -p drmwatch-probe --test licenses opinions -- --nocapture
 
 .PHONY: bench
-bench: setup-rust ## speed and memory beside peers in the same run, as ratios
+bench: setup-rust setup-e2e ## speed and memory beside peers in the same run, as ratios; writes docs/benchmarks.md (BENCHES="engine fleet" for some)
 	@bash scripts/need.sh bench
-	cargo bench --quiet -p drmwatch-probe --bench engine
-	cargo bench --quiet -p drmwatch-media --bench peers
-	cargo bench --quiet -p drmwatch-probe --bench memory
-	cargo bench --quiet -p drmwatch-probe --bench licences
+	bash scripts/bench.sh $(BIN)
+
+.PHONY: scale
+scale: setup-rust setup-e2e ## the operator beside a real control plane with SCALE_PROBES (10000) of SCALE_TENANTS (500)
+	bash e2e/scale/run.sh $(BIN)
 
 .PHONY: fuzz
 fuzz: setup-rust ## each parser for FUZZ_SECONDS (60); what is new is kept in fuzz/corpus and replayed by `make unit`

@@ -7,6 +7,8 @@ BIN=$(cd "${1:?usage: run.sh BIN IMAGES [CASE...]}" && pwd)
 images=$(cd "${2:?}" && pwd)
 shift 2
 export BIN
+# Programs for the host, beside the images.
+export BINARIES=${BINARIES:-$here/../target/x86_64-unknown-linux-musl/${PROFILE:-release}}
 if [ "${E2E_CONTEXT:-}" != current ]; then
   [ "$(id -u)" = 0 ] || { echo "a cluster of its own needs root; or set E2E_CONTEXT=current" >&2; exit 1; }
   CLUSTER=${E2E_CLUSTER:-$(mktemp -d /tmp/drmwatch-e2e.XXXXXX)}

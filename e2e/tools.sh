@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds what the real cluster is made of, once, into a cache: kube (all of Kubernetes, kubectl included),
-# Helm, CoreDNS and a pause image.   tools.sh BIN
+# Helm, CoreDNS, prometheus-adapter and a pause image.   tools.sh BIN
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bin=${1:?usage: tools.sh BIN}
 mkdir -p "$bin"
 bin=$(cd "$bin" && pwd)
-kubernetes=1.34.4 helm=3.19.0 coredns=1.12.4
+kubernetes=1.34.4 helm=3.19.0 coredns=1.12.4 adapter=0.12.0
 command -v go >/dev/null || { echo "needs Go 1.24 or newer (https://go.dev/dl or Debian's golang)" >&2; exit 1; }
 stale() { [ "$(cat "$bin/$1.version" 2>/dev/null)" != "$2" ] || [ ! -e "$bin/$1" ]; }
 done_() { echo "$2" >"$bin/$1.version"; }
@@ -27,6 +27,11 @@ if stale coredns $coredns; then
   echo "building CoreDNS $coredns"
   GOBIN=$bin go install "github.com/coredns/coredns@v$coredns"
   done_ coredns $coredns
+fi
+if stale prometheus-adapter $adapter; then
+  echo "building prometheus-adapter $adapter"
+  (cd "$here/cluster/adapter" && go build -trimpath -ldflags "-s -w" -o "$bin/prometheus-adapter" sigs.k8s.io/prometheus-adapter/cmd/adapter)
+  done_ prometheus-adapter $adapter
 fi
 if stale pause.tar 1; then
   work=$(mktemp -d)

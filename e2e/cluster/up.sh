@@ -93,7 +93,8 @@ start apiserver "$bin/kube" kube-apiserver --etcd-servers=http://127.0.0.1:2379 
 await kube-apiserver 60 kubectl get --raw /readyz
 start controller-manager "$bin/kube" kube-controller-manager --kubeconfig="$dir/controller-manager.kubeconfig" \
   --use-service-account-credentials --service-account-private-key-file=sa.key --root-ca-file=ca.crt \
-  --cluster-cidr=10.94.0.0/16 --allocate-node-cidrs=false --leader-elect=false --concurrent-gc-syncs=5
+  --cluster-cidr=10.94.0.0/16 --allocate-node-cidrs=false --leader-elect=false --concurrent-gc-syncs=5 \
+  --horizontal-pod-autoscaler-sync-period=5s
 start scheduler "$bin/kube" kube-scheduler --kubeconfig="$dir/scheduler.kubeconfig" --leader-elect=false
 await "the default service account" 60 kubectl -n default get serviceaccount default
 if [ "${CONTROL_PLANE_ONLY:-}" = 1 ]; then

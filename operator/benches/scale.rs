@@ -2,7 +2,13 @@
 //! state, one change, a changed Secret of a tenant, a restart. `make scale` brings the control plane up.
 //!
 //! SCALE_PROBES and SCALE_TENANTS change the size. The runner of the last part is the real one, too.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs
+)]
 
 use drmwatch_api::{DrmProbe, MonitoredTenant, RunnerPool};
 use futures::{StreamExt, stream};

@@ -35,6 +35,11 @@ impl<K> Built for K where
 
 /// Makes an object what it should be. Writes only when it is not.
 pub async fn apply<K: Built>(context: &Context, object: &K) -> Result<(), Error> {
+    apply_known(context, object, true).await
+}
+
+/// The same, of an object of which is known whether it is there.
+pub async fn apply_known<K: Built>(context: &Context, object: &K, there: bool) -> Result<(), Error> {
     let namespace = object.namespace().ok_or(Error::Missing("namespace"))?;
     let name = object.name_any();
     let mut desired = serde_json::to_value(object)?;
@@ -47,7 +52,8 @@ pub async fn apply<K: Built>(context: &Context, object: &K) -> Result<(), Error>
         .collect();
     desired["metadata"]["annotations"][APPLIED] = hash.into();
     let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);
-    if let Some(live) = api.get_opt(&name).await?
+    if there
+        && let Some(live) = api.get_opt(&name).await?
         && contains(&serde_json::to_value(&live)?, &desired, true)
     {
         return Ok(());

@@ -1,6 +1,9 @@
 //! What every reconcile may use.
 
-use crate::options::Options;
+use crate::{
+    known::{Feed, Known, known},
+    options::Options,
+};
 use drmwatch_api::{DrmProbe, MonitoredTenant, RunnerPool};
 use drmwatch_metrics::{Metrics, Owner, QUEUED};
 use drmwatch_plan::VerdictRecord;
@@ -8,7 +11,7 @@ use kube::{
     Client, Resource,
     runtime::{
         events::{Event, EventType, Recorder, Reporter},
-        reflector::{ObjectRef, Store, store::Writer},
+        reflector::ObjectRef,
     },
 };
 use std::{
@@ -26,9 +29,9 @@ pub struct Context {
     pub metrics: Metrics,
     pub options: Options,
     /// What is known of tenants, pools and probes, each from the one watch of its kind.
-    pub tenants: Store<MonitoredTenant>,
-    pub pools: Store<RunnerPool>,
-    pub probes: Store<DrmProbe>,
+    pub tenants: Known<MonitoredTenant>,
+    pub pools: Known<RunnerPool>,
+    pub probes: Known<DrmProbe>,
     recorder: Recorder,
     secrets: Mutex<Uses>,
     /// Objects that wait for a reconcile, by kind.
@@ -48,11 +51,11 @@ struct Uses {
     secrets: BTreeMap<(String, String), BTreeSet<String>>,
 }
 
-/// Who writes the stores.
-pub struct Writers {
-    pub tenants: Writer<MonitoredTenant>,
-    pub pools: Writer<RunnerPool>,
-    pub probes: Writer<DrmProbe>,
+/// What fills the stores.
+pub struct Feeds {
+    pub tenants: Feed<MonitoredTenant>,
+    pub pools: Feed<RunnerPool>,
+    pub probes: Feed<DrmProbe>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -60,21 +63,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Context {
-    pub fn new(client: Client, metrics: Metrics, options: Options) -> (Context, Writers) {
+    pub fn new(client: Client, metrics: Metrics, options: Options) -> (Context, Feeds) {
         let reporter = Reporter {
             controller: MANAGER.into(),
             instance: Some(options.identity.clone()),
         };
         let recorder = Recorder::new(client.clone(), reporter);
-        let writers = Writers {
-            tenants: Writer::default(),
-            pools: Writer::default(),
-            probes: Writer::default(),
+        let (tenants, feed_tenants) = known();
+        let (pools, feed_pools) = known();
+        let (probes, feed_probes) = known();
+        let feeds = Feeds {
+            tenants: feed_tenants,
+            pools: feed_pools,
+            probes: feed_probes,
         };
         let context = Context {
-            tenants: writers.tenants.as_reader(),
-            pools: writers.pools.as_reader(),
-            probes: writers.probes.as_reader(),
+            tenants,
+            pools,
+            probes,
             client,
             metrics,
             options,
@@ -84,7 +90,7 @@ impl Context {
             failures: Mutex::default(),
             verdicts: Mutex::default(),
         };
-        (context, writers)
+        (context, feeds)
     }
 
     /// Tells people of a transition. An Event that can't be written stops nothing.

@@ -9,6 +9,7 @@ mod changes;
 mod conditions;
 mod context;
 mod crds;
+mod known;
 mod metered;
 mod options;
 mod pool;
@@ -69,20 +70,20 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     }
     info!("leading");
     metrics.set(&LEADER, &Owner::program(), &[], 1.0);
-    let (context, writers) = Context::new(client, metrics, options);
+    let (context, feeds) = Context::new(client, metrics, options);
     let context = Arc::new(context);
     let (probes, tenants, pools) = (Changes::default(), Changes::default(), Changes::default());
     let controllers = async {
         tokio::join!(
-            tenant::run(context.clone(), writers.tenants, tenants.teller(), probes.heard()),
+            tenant::run(context.clone(), feeds.tenants, tenants.teller(), probes.heard()),
             probe::run(
                 context.clone(),
-                writers.probes,
+                feeds.probes,
                 probes.teller(),
                 tenants.heard(),
                 pools.heard()
             ),
-            pool::run(context.clone(), writers.pools, pools.teller())
+            pool::run(context.clone(), feeds.pools, pools.teller())
         );
     };
     let outcome = tokio::select! {

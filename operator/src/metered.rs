@@ -1,13 +1,16 @@
 //! Reconciles, counted and timed, and what happens when one breaks.
 
-use crate::context::Context;
+use crate::{
+    context::Context,
+    known::{Feed, Known},
+};
 use drmwatch_api::{DrmProbe, MonitoredTenant, RunnerPool};
 use drmwatch_metrics::{Owner, RECONCILE_DURATION, RECONCILE_ERRORS, RECONCILES, RECONCILES_IN_FLIGHT};
 use futures::StreamExt;
 use kube::{
     Api, Resource, ResourceExt,
     runtime::{
-        Controller, WatchStreamExt, controller::Action, reflector::store::Writer, watcher, watcher::Event,
+        Controller, PredicateConfig, WatchStreamExt, controller::Action, predicates, watcher, watcher::Event,
     },
 };
 use serde::de::DeserializeOwned;
@@ -60,27 +63,31 @@ impl Reconciled for RunnerPool {
 /// or would read what was.
 pub fn controller<K: Reconciled>(
     context: &Arc<Context>,
-    writer: Writer<K>,
+    known: &Known<K>,
+    feed: Feed<K>,
     told: impl Fn(&K) + Send + 'static,
 ) -> Controller<K> {
-    let reader = writer.as_reader();
-    let queue = context.clone();
+    let (reader, queue) = (known.store(), context.clone());
     // Shorter than the idle limit of common load balancers, behind which a watch would hang.
-    let changes = watcher(
+    let events = watcher(
         Api::<K>::all(context.client.clone()),
         watcher::Config::default().timeout(200),
-    )
-    .default_backoff()
-    .reflect(writer)
-    .inspect(move |event| match event {
-        Ok(Event::Apply(object) | Event::InitApply(object)) => {
-            queue.queue(K::KIND, object.namespace(), object.name_any(), true);
-            told(object);
-        }
-        Ok(Event::Delete(object)) => told(object),
-        _ => {}
-    })
-    .applied_objects();
+    );
+    let changes = feed
+        .fill(events.default_backoff())
+        .inspect(move |event| {
+            if let Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) = event {
+                told(object);
+            }
+        })
+        .applied_objects()
+        // Not our own statuses. A deletion is a new generation, too.
+        .predicate_filter(predicates::generation, PredicateConfig::default())
+        .inspect(move |change| {
+            if let Ok(object) = change {
+                queue.queue(K::KIND, object.namespace(), object.name_any(), true);
+            }
+        });
     Controller::for_stream(changes, reader)
 }
 

@@ -8,9 +8,12 @@ use crate::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt::Write,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// An answer: status, content type, body, extra headers.
@@ -51,6 +54,8 @@ pub(crate) struct Site {
     ca_pem: String,
     tokens: AtomicU64,
     messages: Mutex<Vec<Value>>,
+    /// Who was asked for below `/slot`, and when: a line each, for an auditor.
+    visits: Mutex<String>,
 }
 
 const HTML: &str = "<!DOCTYPE html><html><body><h1>Something went wrong</h1></body></html>";
@@ -89,6 +94,7 @@ impl Site {
             ca_pem,
             tokens: AtomicU64::new(1),
             messages: Mutex::default(),
+            visits: Mutex::default(),
         }
     }
 
@@ -119,6 +125,15 @@ impl Site {
                 200,
                 json!(*self.messages.lock().unwrap_or_else(|e| e.into_inner())),
             ),
+            ("GET", ["slot", name]) => {
+                let mut visits = self.visits.lock().unwrap_or_else(|e| e.into_inner());
+                let _ = writeln!(visits, "{} {name}", now().as_millisecond());
+                answer(200, "text/plain", "ok")
+            }
+            ("GET", ["admin", "visits"]) => {
+                let visits = self.visits.lock().unwrap_or_else(|e| e.into_inner());
+                answer(200, "text/plain", visits.clone())
+            }
             ("GET", ["admin", "faults"]) => {
                 let on: Vec<&str> = Fault::ALL
                     .iter()

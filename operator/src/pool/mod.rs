@@ -6,6 +6,7 @@ use crate::{
     apply,
     conditions::{Wanted, merge},
     context::Context,
+    known::Feed,
     metered::{Error, controller, metered, retry},
 };
 use drmwatch_api::{RunnerPool, RunnerPoolStatus, condition};
@@ -22,7 +23,7 @@ use kube::{
     api::PostParams,
     runtime::{
         controller::{Action, Config},
-        reflector::{ObjectRef, store::Writer},
+        reflector::ObjectRef,
         watcher,
     },
 };
@@ -33,13 +34,13 @@ use tokio::sync::mpsc::UnboundedSender;
 /// Reconciles pools for as long as it is let.
 pub async fn run(
     context: Arc<Context>,
-    writer: Writer<RunnerPool>,
+    feed: Feed<RunnerPool>,
     told: UnboundedSender<ObjectRef<RunnerPool>>,
 ) {
     let client = || context.client.clone();
     let watched = || watcher::Config::default().timeout(200);
     let owned = || watched().labels(objects::POOL_LABEL);
-    controller(&context, writer, move |pool: &RunnerPool| {
+    controller(&context, &context.pools, feed, move |pool: &RunnerPool| {
         let _ = told.send(ObjectRef::from_obj(pool));
     })
     .owns(Api::<Deployment>::all(client()), owned())

@@ -5,7 +5,7 @@ use crate::{context::Context, metered::Error};
 use drmwatch_api::{DrmProbe, MonitoredTenant, RunnerPool};
 use drmwatch_plan::{Plan, Secrets, UnusableCredential, check_credentials};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{Api, ResourceExt, runtime::reflector::ObjectRef};
+use kube::{Api, ResourceExt};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What a probe refers to.
@@ -46,21 +46,16 @@ pub async fn dereference(probe: &DrmProbe, context: &Context) -> Result<Result<F
     let namespace = probe.namespace().ok_or(Error::Missing("namespace"))?;
     let name = probe.spec.tenant_ref.name.clone();
     // What a store does not know before it is filled must not be taken for missing.
-    let _ = tokio::join!(
-        context.tenants.wait_until_ready(),
-        context.pools.wait_until_ready()
-    );
-    let found = context.tenants.get(&ObjectRef::new(&name).within(&namespace));
+    tokio::join!(context.tenants.filled(), context.pools.filled());
+    let found = context.tenants.get(&name, &namespace);
     let Some(tenant) = found.filter(|t| t.metadata.deletion_timestamp.is_none()) else {
         return Ok(Err(Missing::Tenant { name }));
     };
     let (namespace, name) = pool_of(probe, Some(&tenant), context);
-    Ok(
-        match context.pools.get(&ObjectRef::new(&name).within(&namespace)) {
-            Some(pool) => Ok(Found { tenant, pool }),
-            None => Err(Missing::Pool { namespace, name }),
-        },
-    )
+    Ok(match context.pools.get(&name, &namespace) {
+        Some(pool) => Ok(Found { tenant, pool }),
+        None => Err(Missing::Pool { namespace, name }),
+    })
 }
 
 fn pool_of(probe: &DrmProbe, tenant: Option<&MonitoredTenant>, context: &Context) -> (String, String) {

@@ -10,6 +10,7 @@ mod verdict_map;
 use crate::{
     apply,
     context::{Context, MANAGER},
+    known::{Feed, Known, known},
     metered::{Error, controller, metered, retry},
 };
 use dereference::Found;
@@ -27,7 +28,7 @@ use kube::{
     runtime::{
         WatchStreamExt,
         controller::{Action, Config},
-        reflector::{self, ObjectRef, Store, store::Writer},
+        reflector::{ObjectRef, Store},
         watcher,
     },
 };
@@ -42,18 +43,18 @@ const FINALIZER: &str = "drmwatch.io/plan";
 /// Reconciles probes for as long as it is let: those that change, and those of what changes.
 pub async fn run(
     context: Arc<Context>,
-    writer: Writer<DrmProbe>,
+    feed: Feed<DrmProbe>,
     told: UnboundedSender<ObjectRef<MonitoredTenant>>,
     tenants: impl Stream<Item = ObjectRef<MonitoredTenant>> + Send + 'static,
     pools: impl Stream<Item = ObjectRef<RunnerPool>> + Send + 'static,
 ) {
     let client = || context.client.clone();
     let watched = || watcher::Config::default().timeout(200);
-    let controller = controller(&context, writer, move |probe: &DrmProbe| {
+    let controller = controller(&context, &context.probes, feed, move |probe: &DrmProbe| {
         let namespace = probe.namespace().unwrap_or_default();
         let _ = told.send(ObjectRef::new(&probe.spec.tenant_ref.name).within(&namespace));
     });
-    let store = context.probes.clone();
+    let store = context.probes.store();
     // Values are read only by the reconcile that needs them: the watch carries metadata alone. Plans are
     // Secrets too, but ours.
     let secrets = || Api::<PartialObjectMeta<Secret>>::all(client());
@@ -67,15 +68,15 @@ pub async fn run(
     };
     let of_pools = pools.flat_map(move |_| stream::iter(of(&store, |_| true)));
     let (users, folded, ran) = (context.clone(), context.clone(), context.clone());
-    let (cron_jobs, writer) = reflector::store();
-    let of_cron_jobs = watcher(
-        Api::<PartialObjectMeta<CronJob>>::all(client()),
-        watched().labels("drmwatch.io/probe-uid"),
-    )
-    .default_backoff()
-    .reflect(writer)
-    .touched_objects();
-    let cron_jobs = Arc::new(cron_jobs);
+    let made_by_us = || watched().labels("drmwatch.io/probe-uid");
+    let (cron_jobs, feed) = known();
+    let of_cron_jobs = watcher(Api::<PartialObjectMeta<CronJob>>::all(client()), made_by_us());
+    let of_cron_jobs = feed.fill(of_cron_jobs.default_backoff()).touched_objects();
+    let (plans, feed) = known();
+    let of_plans = feed
+        .fill(watcher(secrets(), made_by_us()).default_backoff())
+        .touched_objects();
+    let made = Made { cron_jobs, plans };
     controller
         .reconcile_on(of_tenants)
         .reconcile_on(of_pools)
@@ -83,9 +84,7 @@ pub async fn run(
         .watches(secrets(), watched().labels("!drmwatch.io/pool"), move |secret| {
             users.users(&secret.namespace().unwrap_or_default(), &secret.name_any())
         })
-        .watches(secrets(), watched().labels("drmwatch.io/probe-uid"), |plan| {
-            plan_secret::probe_of(&plan)
-        })
+        .watches_stream(of_plans, |plan| plan_secret::probe_of(&plan))
         .watches(
             Api::<ConfigMap>::all(client()),
             watched().labels("drmwatch.io/verdicts=true"),
@@ -103,8 +102,8 @@ pub async fn run(
         )
         .run(
             move |probe, context| {
-                let cron_jobs = cron_jobs.clone();
-                async move { metered(&*probe, &context, reconcile(&probe, &context, &cron_jobs)).await }
+                let made = made.clone();
+                async move { metered(&*probe, &context, reconcile(&probe, &context, &made)).await }
             },
             retry,
             context.clone(),
@@ -113,8 +112,12 @@ pub async fn run(
         .await;
 }
 
-/// What is known of CronJobs: that they are there.
-type CronJobs = Store<PartialObjectMeta<CronJob>>;
+/// What is there of what was made for probes.
+#[derive(Clone)]
+struct Made {
+    cron_jobs: Known<PartialObjectMeta<CronJob>>,
+    plans: Known<PartialObjectMeta<Secret>>,
+}
 
 fn of(store: &Store<DrmProbe>, wanted: impl Fn(&DrmProbe) -> bool) -> Vec<ObjectRef<DrmProbe>> {
     store
@@ -125,7 +128,7 @@ fn of(store: &Store<DrmProbe>, wanted: impl Fn(&DrmProbe) -> bool) -> Vec<Object
         .collect()
 }
 
-async fn reconcile(probe: &DrmProbe, context: &Context, cron_jobs: &CronJobs) -> Result<Action, Error> {
+async fn reconcile(probe: &DrmProbe, context: &Context, made: &Made) -> Result<Action, Error> {
     if probe.metadata.deletion_timestamp.is_some() {
         return finalize(probe, context).await;
     }
@@ -142,7 +145,7 @@ async fn reconcile(probe: &DrmProbe, context: &Context, cron_jobs: &CronJobs) ->
             &found.pool.spec.egress,
         ) {
             Err(problems) => Readiness::Invalid(problems),
-            Ok(plan) => deliver(probe, context, found, plan, cron_jobs).await?,
+            Ok(plan) => deliver(probe, context, found, plan, made).await?,
         },
     };
     if readiness.stops() {
@@ -159,7 +162,7 @@ async fn deliver(
     context: &Context,
     found: &Found,
     plan: Plan,
-    cron_jobs: &CronJobs,
+    made: &Made,
 ) -> Result<Readiness, Error> {
     let regions = if probe.spec.regions.is_empty() {
         &found.tenant.spec.defaults.regions
@@ -179,7 +182,9 @@ async fn deliver(
         name: secret.name_any(),
     };
     withdraw(probe, context, Some(&at)).await?;
-    apply::apply(context, &secret).await?;
+    made.plans.filled().await;
+    let there = made.plans.get(&at.name, &at.namespace).is_some();
+    apply::apply_known(context, &secret, there).await?;
     match plan.execution {
         Execution::Job => {
             apply::apply(
@@ -190,11 +195,8 @@ async fn deliver(
         }
         Execution::Resident => {
             // One that is not known here yet wakes its probe when it is.
-            let _ = cron_jobs.wait_until_ready().await;
-            if cron_jobs
-                .get(&ObjectRef::new(&at.name).within(&at.namespace))
-                .is_some()
-            {
+            made.cron_jobs.filled().await;
+            if made.cron_jobs.get(&at.name, &at.namespace).is_some() {
                 apply::delete::<CronJob>(context, &at.namespace, &at.name).await?;
             }
         }

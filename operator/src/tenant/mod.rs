@@ -4,6 +4,7 @@ use crate::{
     apply,
     conditions::{Wanted, merge},
     context::Context,
+    known::Feed,
     metered::{Error, controller, metered, retry},
 };
 use drmwatch_api::{DrmProbe, MonitoredTenant, MonitoredTenantStatus, condition, find_condition};
@@ -14,7 +15,7 @@ use kube::{
     Resource, ResourceExt,
     runtime::{
         controller::{Action, Config},
-        reflector::{ObjectRef, store::Writer},
+        reflector::ObjectRef,
     },
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -26,13 +27,18 @@ const SERVICE_LABEL: &str = "drmwatch.io/service";
 /// Reconciles tenants for as long as it is let: those that change, and those whose probes do.
 pub async fn run(
     context: Arc<Context>,
-    writer: Writer<MonitoredTenant>,
+    feed: Feed<MonitoredTenant>,
     told: UnboundedSender<ObjectRef<MonitoredTenant>>,
     probes: impl Stream<Item = ObjectRef<MonitoredTenant>> + Send + 'static,
 ) {
-    controller(&context, writer, move |tenant: &MonitoredTenant| {
-        let _ = told.send(ObjectRef::from_obj(tenant));
-    })
+    controller(
+        &context,
+        &context.tenants,
+        feed,
+        move |tenant: &MonitoredTenant| {
+            let _ = told.send(ObjectRef::from_obj(tenant));
+        },
+    )
     .reconcile_on(probes)
     .with_config(
         Config::default()
@@ -57,8 +63,8 @@ async fn reconcile(tenant: &MonitoredTenant, context: &Context) -> Result<Action
         p.spec.tenant_ref.name == tenant.name_any() && p.namespace().as_deref() == Some(&namespace)
     };
     // A store that is still being filled would say of a tenant that its probes are gone.
-    let _ = context.probes.wait_until_ready().await;
-    let existing = context.probes.state();
+    context.probes.filled().await;
+    let existing = context.probes.all();
     let existing: Vec<DrmProbe> = existing
         .iter()
         .filter(|p| own(p))

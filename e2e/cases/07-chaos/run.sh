@@ -1,0 +1,131 @@
+# Chaos while 500 probes run: runners killed, stopped and cut off, the API server, etcd and the name server away, a runner
+# that starts while there is no API server, and all at once. Then an auditor, who knows the world's access log and not the
+# runners, proves that every slot was run or said to be missed.
+source "$(dirname "$0")/../../lib.sh"
+[ "${E2E_CONTEXT:-}" != current ] || { echo "SKIPPED: chaos is for a cluster of its own"; exit 0; }
+away=${CHAOS_AWAY:-30} probes=500 fast=100
+folder=$(mktemp -d)
+ns=chaos
+origin=http://$(k -n $world_ns get service world -o jsonpath='{.spec.clusterIP}'):8080
+k -n $runners patch runnerpool default --type=merge -p '{"spec":{"replicas":3}}'
+k create namespace $ns
+{
+  cat <<YAML
+apiVersion: drmwatch.io/v1alpha1
+kind: MonitoredTenant
+metadata: {name: chaos, namespace: $ns}
+spec: {displayName: Chaos}
+YAML
+  for n in $(seq 1 $probes); do
+    if [ "$n" -le $fast ]; then name=fast-$n every=5; else name=slow-$n every=10; fi
+    cat <<YAML
+---
+apiVersion: drmwatch.io/v1alpha1
+kind: DrmProbe
+metadata: {name: $name, namespace: $ns}
+spec:
+  tenantRef: {name: chaos}
+  schedule: {intervalSeconds: $every}
+  timeoutSeconds: 4
+  steps: [{name: get, http: {url: "$origin/slot/$name"}}]
+YAML
+  done
+} | k apply --server-side -f - >/dev/null
+healthy() { [ "$(k -n $ns get drmprobes -o jsonpath='{range .items[*]}{.status.conditions[?(@.type=="Healthy")].status}{"\n"}{end}' | grep -c True)" = $probes ]; }
+await 120 "$probes probes pass" healthy
+three() { [ "$(k -n $runners get leases -l drmwatch.io/lease=shard -o jsonpath='{range .items[*]}{.spec.holderIdentity}{"\n"}{end}' | sort -u | grep -c .)" = 3 ]; }
+await 60 "three runners hold shards" three
+
+# --- who listens to what runners say they missed
+ips() { k -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o jsonpath='{.items[*].status.podIP}'; }
+ips >"$folder/ips"
+listen() {
+  while :; do
+    for ip in $(cat "$folder/ips"); do
+      inside curl -fsS -m 2 "http://$ip:9464/metrics" 2>/dev/null |
+        sed -n "s/^drmwatch_probe_slots_missed_total{.*tenant=\"chaos\",probe=\"\([^\"]*\)\".*cause=\"\([^\"]*\)\"} /$ip \1 \2 /p" >>"$folder/missed"
+    done
+    sleep 2
+  done
+}
+listen &
+listener=$!
+etcd=$(cat "$CLUSTER/pid/etcd") server=$(pgrep -f "kube-apiserver --etcd-servers" | first) names=$(cat "$CLUSTER/pid/coredns")
+restore() { kill $listener 2>/dev/null; kill -CONT "$server" "$etcd" "$names" 2>/dev/null; inside nft delete table ip chaos 2>/dev/null; true; }
+trap restore EXIT
+
+milliseconds() { date +%s%3N; }
+visits() { world GET /admin/visits >"$folder/visits"; }
+# Nobody may wait for the first run of the probes.
+sleep 12
+from=$(milliseconds)
+runner_pids() { pgrep -x drmwatch-runner; }
+ready() { k get --raw=/readyz; }
+all_run() { # every probe was visited in the last fifteen seconds
+  visits
+  [ "$(awk -v since=$(($(milliseconds) - 15000)) '$1 > since {print $2}' "$folder/visits" | sort -u | grep -c .)" = $probes ]
+}
+calm() { await 90 "every probe runs again after: $1" all_run; ips >"$folder/ips"; }
+
+kill -KILL "$(runner_pids | first)"
+calm "a runner is killed"
+
+stopped=$(runner_pids | first)
+kill -STOP "$stopped"
+calm "a runner is stopped (alive, and does nothing)"
+replaced() { ! kill -0 "$stopped" 2>/dev/null; }
+await 90 "the stopped runner fails its liveness check and is replaced" replaced
+
+cut=$(ips | awk '{print $1}')
+inside nft add table ip chaos
+inside nft add chain ip chaos forward '{ type filter hook forward priority 0; }'
+inside nft add chain ip chaos input '{ type filter hook input priority 0; }'
+for chain in forward input; do inside nft add rule ip chaos $chain ip saddr "$cut" tcp dport 6443 drop; done
+sleep "$away"
+calm "a runner is cut off from the API server for $away s"
+inside nft delete table ip chaos
+
+kill -KILL "$(pgrep -x drmwatch-operator | first)"
+kill -STOP "$server"
+sleep 5
+kill -KILL "$(runner_pids | first)"
+calm "an operator is killed, the API server is away, and a runner starts without it, from its cache"
+sleep "$away"
+calm "the API server is away for $away s"
+kill -CONT "$server"
+await 60 "the API server is back" ready
+await 60 "three runners hold shards again" three
+
+kill -STOP "$etcd"
+sleep "$away"
+calm "etcd is away for $away s"
+kill -CONT "$etcd"
+await 90 "the API server is back" ready
+
+# Names can't be resolved: that is ours, and must not be called the tenant's.
+kill -STOP "$names"
+lost() { [ "$(k -n $tenant_ns get drmprobe acme-news -o jsonpath='{.status.conditions[?(@.type=="Healthy")].status}')" = Unknown ]; }
+await 60 "a probe whose name can't be resolved is inconclusive" lost
+failing() { k get drmprobes -A -o jsonpath='{range .items[*]}{.status.conditions[?(@.type=="Healthy")].status}{"\n"}{end}' | grep -c False; }
+[ "$(failing || true)" = 0 ] || fail "chaos of ours is called a tenant's failure"
+kill -CONT "$names"
+await 60 "names can be resolved again" condition_is drmprobe acme-news Healthy "True Pass"
+
+# All at once.
+kill -STOP "$server" "$etcd" "$names"
+for pid in $(runner_pids | sed -n 1,2p) $(pgrep -x drmwatch-operator); do kill -KILL "$pid"; done
+calm "all at once"
+kill -CONT "$etcd" "$server" "$names"
+await 90 "the API server is back" ready
+await 90 "three runners hold shards again" three
+calm "all is back"
+
+to=$(milliseconds)
+sleep 5
+visits
+kill $listener
+"$BINARIES/drmwatch-audit" "$folder/visits" "$folder/missed" --interval fast=5 --interval slow=10 --probes $probes --from "$from" --to "$to"
+[ "$(failing || true)" = 0 ] || fail "chaos of ours is called a tenant's failure"
+k delete namespace $ns --wait=false
+k -n $ns delete drmprobes --all --wait --timeout=120s >/dev/null
+k -n $runners patch runnerpool default --type=merge -p '{"spec":{"replicas":2}}'
