@@ -35,5 +35,5 @@ pub use presets::common_error_rules;
 pub use reason::{Domain, Reason};
 pub use schedule::{Due, Slots, phase};
 pub use secrets::{Redactor, Secrets};
-pub use shard::{owner, shard_of};
+pub use shard::{owners, shard_of};
 pub use template::{Reference, Template, TemplateError, outputs_used};

@@ -6,7 +6,7 @@
 //! over once two renewals of the member Lease are missing, and two runners that disagree for a moment
 //! run a slot twice rather than not at all.
 
-use drmwatch_plan::owner;
+use drmwatch_plan::owners;
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,6 +18,8 @@ pub const RENEW: Duration = Duration::from_secs(2);
 /// A member whose Lease has stood still for this long is dead: two renewals are missing, and some more. It is measured by
 /// our own clock, while we could look: clocks of nodes differ, and an API server that was away has killed nobody.
 pub const EXPIRY: Duration = Duration::from_secs(5);
+/// What was seen at a look is acted upon for this long: who was dead then may be back.
+pub const FRESH: Duration = Duration::from_secs(1);
 /// A member whose Lease has stood still for this long will not come back: pods have new names.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 /// Between two looks that are further apart than that we were blind.
@@ -64,6 +66,8 @@ pub struct Ownership {
     /// Renew time last seen of each member, and when we saw it change, since our beginning.
     seen: BTreeMap<String, (Option<Timestamp>, Duration)>,
     looked: Duration,
+    /// Who lived at the last look, and which shards should then be ours.
+    should: (BTreeSet<String>, BTreeSet<u32>),
     /// When a runner of our name was last alive, before us.
     before: Option<Timestamp>,
 }
@@ -77,6 +81,7 @@ impl Ownership {
             held: BTreeSet::new(),
             seen: BTreeMap::new(),
             looked: Duration::ZERO,
+            should: Default::default(),
             before,
         }
     }
@@ -85,13 +90,22 @@ impl Ownership {
     /// other steps are counted as done.
     pub fn look(&mut self, leases: &Leases, now: Duration) -> Vec<(u32, Step)> {
         let live = self.live(leases, now);
+        if self.should.0 != live {
+            let owners = owners(self.shards, live.iter().map(String::as_str))
+                .into_iter()
+                .zip(0..);
+            let ours = owners
+                .filter(|(owner, _)| *owner == self.identity)
+                .map(|(_, shard)| shard);
+            self.should = (live.clone(), ours.collect());
+        }
         let mut steps = Vec::new();
         let nobody = Holder::default();
         for shard in 0..self.shards {
             let lease = leases.shards.get(&shard).unwrap_or(&nobody);
             let holder = lease.identity.as_deref();
             let mine = holder == Some(self.identity.as_str());
-            let should = owner(shard, live.iter().map(String::as_str)) == Some(&self.identity);
+            let should = self.should.1.contains(&shard);
             let free = holder.is_none_or(|h| !live.contains(h));
             let since = || match holder {
                 None => lease.at,

@@ -50,6 +50,9 @@ struct Runner {
     next: u64,
     /// When it last got through a look.
     looked: Option<u64>,
+    /// Whether the look before that was just before it: who comes back after having been taken for dead may still be
+    /// robbed by one who saw it dead a moment ago.
+    steady: bool,
     /// Shards whose Leases were its own then, or since.
     sure: BTreeSet<u32>,
 }
@@ -67,6 +70,7 @@ impl Runner {
             todo: Vec::new(),
             next: now,
             looked: None,
+            steady: false,
             sure: BTreeSet::new(),
         }
     }
@@ -76,6 +80,10 @@ impl Runner {
         let reaches = !self.cut_off && !server.away;
         if let Some((shard, step, version)) = self.todo.pop() {
             self.next = now + delay;
+            let old = self.looked.is_none_or(|at| now - at > FRESH.as_millis() as u64);
+            if old && matches!(step, Step::Take(_)) {
+                return;
+            }
             if !reaches {
                 self.todo.clear();
                 return;
@@ -108,6 +116,8 @@ impl Runner {
         server.leases.members.insert(self.name.clone(), wall);
         let since = Duration::from_millis(now - self.began);
         let steps = self.ownership.look(&server.leases, since);
+        let steady = 2 * RENEW.as_millis() as u64;
+        self.steady = self.looked.is_some_and(|at| now - at <= steady);
         self.looked = Some(now);
         let own = |h: &Holder| h.identity.as_deref() == Some(&self.name);
         let shards = server.leases.shards.iter();
@@ -133,6 +143,7 @@ impl Runner {
     fn honours(&self, now: u64) -> bool {
         self.looked
             .is_some_and(|at| now - at <= 2 * RENEW.as_millis() as u64)
+            && self.steady
             && !self.asleep
     }
 }
@@ -247,18 +258,11 @@ fn history(seed: u64) -> (u64, u64) {
         }
     }
     // All has been well for a hundred seconds: each shard has the owner that hashing gives it, and no other.
+    let should = owners(SHARDS, runners.iter().map(|r| r.name.as_str()));
     for shard in 0..SHARDS {
-        let owners: Vec<&str> = runners
-            .iter()
-            .filter(|r| r.ownership.held().contains(&shard))
-            .map(|r| r.name.as_str())
-            .collect();
-        let should = owner(shard, runners.iter().map(|r| r.name.as_str()));
-        assert_eq!(
-            owners,
-            should.into_iter().collect::<Vec<_>>(),
-            "seed {seed}: shard {shard}"
-        );
+        let holds = |r: &&Runner| r.ownership.held().contains(&shard);
+        let found: Vec<&str> = runners.iter().filter(holds).map(|r| r.name.as_str()).collect();
+        assert_eq!(found, [should[shard as usize]], "seed {seed}: shard {shard}");
     }
     (longest_gap, takes)
 }
@@ -286,30 +290,22 @@ fn at_most_one_owner_while_leases_are_honoured_and_one_soon_after() {
 }
 
 #[test]
-fn a_runner_that_comes_or_goes_moves_only_what_must_move() {
-    let members = |names: &[&str]| Leases {
+fn a_runner_that_comes_gets_its_share_and_nobody_else_takes() {
+    let all = ["a", "b", "c"];
+    let before = owners(SHARDS, all);
+    let leases = |names: &[&str]| Leases {
         members: names.iter().map(|n| ((*n).to_owned(), None)).collect(),
         shards: (0..SHARDS)
             .map(|s| {
-                let holder = owner(s, ["a", "b", "c"]).map(str::to_owned);
-                (
-                    s,
-                    Holder {
-                        identity: holder,
-                        at: None,
-                    },
-                )
+                let identity = Some(before[s as usize].to_owned());
+                (s, Holder { identity, at: None })
             })
             .collect(),
     };
     let mut a = Ownership::new("a", SHARDS, None);
-    let begun = a.look(&members(&["a", "b", "c"]), Duration::ZERO).len();
-    assert_eq!(begun, a.held().len());
-    // A fourth comes: it gets about a quarter of ours, and we take nothing.
-    let steps = a.look(&members(&["a", "b", "c", "d"]), Duration::from_secs(1));
-    assert!(
-        steps
-            .iter()
-            .all(|(s, step)| *step == Step::End && owner(*s, ["a", "b", "c", "d"]) == Some("d"))
-    );
+    let begun = a.look(&leases(&all), Duration::ZERO).len();
+    assert_eq!((begun, a.held().len()), (4, 4));
+    let steps = a.look(&leases(&["a", "b", "c", "d"]), Duration::from_secs(1));
+    assert!(steps.iter().all(|(_, step)| *step == Step::End), "{steps:?}");
+    assert!((1..=2).contains(&steps.len()), "{steps:?}");
 }

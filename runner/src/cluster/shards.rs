@@ -2,7 +2,7 @@
 
 use super::{
     POOL_LABEL, Pool,
-    ownership::{EXPIRY, Holder, Leases, Ownership, Step},
+    ownership::{EXPIRY, FRESH, Holder, Leases, Ownership, Step},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -15,7 +15,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// What answers later is taken for away.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -114,21 +114,23 @@ impl Keeper {
                 _ => {}
             }
         }
-        let mut change = Change::default();
+        let (mut change, looked) = (Change::default(), Instant::now());
         for (shard, step) in self.ownership.look(&leases, self.began.elapsed()) {
             let lease = shards.get(&shard).copied();
             // What is to begin or to end must be, even where a write in between fails.
             match step {
                 Step::Begin(since) => change.gained.push((shard, since)),
                 Step::End => change.lost.push(shard),
-                Step::Take(since) => match names.take(shard, lease).await {
-                    Ok(true) => {
+                // Should it succeed later than that, the next look finds it ours.
+                Step::Take(since) => match timeout_at(looked + FRESH, names.take(shard, lease)).await {
+                    Err(_) => {}
+                    Ok(Ok(true)) => {
                         if self.ownership.took(shard) {
                             change.gained.push((shard, since));
                         }
                     }
-                    Ok(false) => change.lost.extend(self.ownership.refused(shard).then_some(shard)),
-                    Err(error) => names.failed(shard, &error),
+                    Ok(Ok(false)) => change.lost.extend(self.ownership.refused(shard).then_some(shard)),
+                    Ok(Err(error)) => names.failed(shard, &error),
                 },
                 Step::LetGo => {
                     if let Err(error) = names.let_go(shard, lease).await {
