@@ -30,7 +30,7 @@ await 30 "resumed" condition_is drmprobe cinema Healthy "True Pass"
 await 60 "two runners again" two
 ips=$(k -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o jsonpath='{.items[*].status.podIP}')
 last() { for ip in $ips; do scraped "$ip:9464" '^drmwatch_probe_last_run_timestamp_seconds\{.*probe="acme-news"' || true; done | sed 's/.* //' | sort -g | tail -1; }
-server=$(pgrep -f "kube-apiserver --etcd-servers" | first)
+server=$(cat "$CLUSTER/pid/apiserver")
 kill -STOP "$server"
 trap 'kill -CONT "$server"' EXIT
 away=$(date +%s)

@@ -37,12 +37,13 @@ three() { [ "$(k -n $runners get leases -l drmwatch.io/lease=shard -o jsonpath='
 await 60 "three runners hold shards" three
 
 # --- who listens to what runners say they missed
-ips() { k -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o jsonpath='{.items[*].status.podIP}'; }
+ips() { k --request-timeout=3s -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o jsonpath='{.items[*].status.podIP}'; }
 ips >"$folder/ips"
 listen() {
   while :; do
     for ip in $(cat "$folder/ips"); do
-      inside curl -fsS -m 2 "http://$ip:9464/metrics" 2>/dev/null |
+      # A runner that is dead or stopped says nothing.
+      { inside curl -fsS -m 2 "http://$ip:9464/metrics" 2>/dev/null || true; } |
         sed -n "s/^drmwatch_probe_slots_missed_total{.*tenant=\"chaos\",probe=\"\([^\"]*\)\".*cause=\"\([^\"]*\)\"} /$ip \1 \2 /p" >>"$folder/missed"
     done
     sleep 2
@@ -50,22 +51,38 @@ listen() {
 }
 listen &
 listener=$!
-etcd=$(cat "$CLUSTER/pid/etcd") server=$(pgrep -f "kube-apiserver --etcd-servers" | first) names=$(cat "$CLUSTER/pid/coredns")
-restore() { kill $listener 2>/dev/null; kill -CONT "$server" "$etcd" "$names" 2>/dev/null; inside nft delete table ip chaos 2>/dev/null; true; }
+etcd=$(cat "$CLUSTER/pid/etcd") server=$(cat "$CLUSTER/pid/apiserver") names=$(cat "$CLUSTER/pid/coredns")
+restore() {
+  kill $listener 2>/dev/null || true
+  kill -CONT "$server" "$etcd" "$names" 2>/dev/null || true
+  inside nft delete table ip chaos 2>/dev/null || true
+}
 trap restore EXIT
 
 milliseconds() { date +%s%3N; }
-visits() { world GET /admin/visits >"$folder/visits"; }
+visits() { inside curl -fsS "$origin/admin/visits" >"$folder/visits"; }
 # Nobody may wait for the first run of the probes.
 sleep 12
 from=$(milliseconds)
-runner_pids() { pgrep -x drmwatch-runner; }
+# Every program of ours is /program in its image; what it is is told by its environment.
+pids_with() {
+  local pid
+  for pid in $(pgrep -x program); do
+    if tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | has "^$1="; then echo "$pid"; fi
+  done
+}
+runner_pids() { pids_with DRMWATCH_POOL; }
+operator_pids() { pids_with DRMWATCH_DEFAULT_POOL; }
 ready() { k get --raw=/readyz; }
 all_run() { # every probe was visited in the last fifteen seconds
   visits
   [ "$(awk -v since=$(($(milliseconds) - 15000)) '$1 > since {print $2}' "$folder/visits" | sort -u | grep -c .)" = $probes ]
 }
-calm() { await 90 "every probe runs again after: $1" all_run; ips >"$folder/ips"; }
+calm() {
+  await 90 "every probe runs again after: $1" all_run
+  # While the API server is away, pods are those that there were.
+  if ips >"$folder/new"; then mv "$folder/new" "$folder/ips"; fi
+}
 
 kill -KILL "$(runner_pids | first)"
 calm "a runner is killed"
@@ -85,7 +102,7 @@ sleep "$away"
 calm "a runner is cut off from the API server for $away s"
 inside nft delete table ip chaos
 
-kill -KILL "$(pgrep -x drmwatch-operator | first)"
+kill -KILL "$(operator_pids | first)"
 kill -STOP "$server"
 sleep 5
 kill -KILL "$(runner_pids | first)"
@@ -113,7 +130,7 @@ await 60 "names can be resolved again" condition_is drmprobe acme-news Healthy "
 
 # All at once.
 kill -STOP "$server" "$etcd" "$names"
-for pid in $(runner_pids | sed -n 1,2p) $(pgrep -x drmwatch-operator); do kill -KILL "$pid"; done
+for pid in $(runner_pids | sed -n 1,2p) $(operator_pids); do kill -KILL "$pid"; done
 calm "all at once"
 kill -CONT "$etcd" "$server" "$names"
 await 90 "the API server is back" ready

@@ -80,7 +80,7 @@ from=$(date +%s%3N)
 listen() {
   while sleep 2; do
     for ip in $(k -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o jsonpath='{.items[*].status.podIP}'); do
-      inside curl -fsS -m 2 "http://$ip:9464/metrics" | sed -n "s/^drmwatch_probe_slots_missed_total{.*probe=\"\(steady-[0-9]*\)\".*cause=\"\([^\"]*\)\"} /$ip \1 \2 /p" >>"$work/missed"
+      { inside curl -fsS -m 2 "http://$ip:9464/metrics" || true; } | sed -n "s/^drmwatch_probe_slots_missed_total{.*probe=\"\(steady-[0-9]*\)\".*cause=\"\([^\"]*\)\"} /$ip \1 \2 /p" >>"$work/missed"
     done
   done
 }

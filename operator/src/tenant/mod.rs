@@ -65,11 +65,10 @@ async fn reconcile(tenant: &MonitoredTenant, context: &Context) -> Result<Action
     // A store that is still being filled would say of a tenant that its probes are gone.
     context.probes.filled().await;
     let existing = context.probes.all();
-    let existing: Vec<DrmProbe> = existing
-        .iter()
-        .filter(|p| own(p))
-        .map(|p| (**p).clone())
-        .collect();
+    let existing = existing.iter().filter(|p| own(p));
+    let mut existing: Vec<DrmProbe> = existing.map(|p| (**p).clone()).collect();
+    // A store has no order; of several probes that fail the first by name is told, always the same.
+    existing.sort_by_key(ResourceExt::name_any);
     let problems = check_tenant(tenant);
     let wanted = if problems.is_empty() {
         default_probes(tenant)

@@ -9,6 +9,7 @@ use crate::options::Options;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use drmwatch_metrics::{CACHE_ERRORS, CACHED_PLANS, Metrics, Owner};
 use drmwatch_plan::{Plan, Secrets};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,6 +20,8 @@ use std::{
 };
 use tracing::{info, warn};
 
+/// File that says when this runner last lived.
+const ALIVE: &str = "alive";
 /// How long until what could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -48,6 +51,7 @@ enum Order {
     DropPlan(u32, String),
     DropShard(u32),
     KeepOnly(BTreeSet<u32>),
+    Alive(Timestamp),
 }
 
 impl Cache {
@@ -126,9 +130,19 @@ impl Cache {
         self.order(Order::KeepOnly(shards.clone()));
     }
 
-    /// Every plan that can be read.
-    pub fn read(&self) -> Vec<(Plan, Secrets)> {
-        self.0.as_ref().map(|open| open.seal.read()).unwrap_or_default()
+    /// Notes that this runner lives: what is due from now on until a successor starts was nobody's.
+    pub fn alive(&self, now: Timestamp) {
+        self.order(Order::Alive(now));
+    }
+
+    /// Every plan that can be read, and when who wrote them last lived.
+    pub fn read(&self) -> (Vec<(Plan, Secrets)>, Option<Timestamp>) {
+        let Some(open) = &self.0 else {
+            return Default::default();
+        };
+        let alive = fs::read_to_string(open.seal.folder.join(ALIVE));
+        let alive = alive.ok().and_then(|text| text.trim().parse().ok());
+        (open.seal.read(), alive)
     }
 }
 
@@ -270,6 +284,9 @@ impl Writer {
                 self.waiting.retain(|(of, _), _| *of != shard);
                 self.written.retain(|(of, _), _| *of != shard);
                 let _ = fs::remove_dir_all(self.seal.shard(shard));
+            }
+            Order::Alive(now) => {
+                let _ = fs::write(self.seal.folder.join(ALIVE), now.to_string());
             }
             Order::KeepOnly(shards) => {
                 let entries = fs::read_dir(&self.seal.folder).into_iter().flatten().flatten();

@@ -80,7 +80,7 @@ fn what_was_kept_is_there_again_and_nothing_of_it_can_be_read_on_the_disk() {
         cache.put(shard, &plan(name), &secrets(), 1);
     }
     place.await_plans(3.0);
-    let mut read = place.open_as("default").read();
+    let mut read = place.open_as("default").read().0;
     read.sort_by(|a, b| a.0.uid.cmp(&b.0.uid));
     assert_eq!(
         read.iter().map(|(p, _)| p.clone()).collect::<Vec<_>>(),
@@ -96,10 +96,13 @@ fn what_was_kept_is_there_again_and_nothing_of_it_can_be_read_on_the_disk() {
             );
         }
     }
+    let now = Timestamp::from_second(1_795_000_000).unwrap();
+    cache.alive(now);
     cache.drop_plan(3, "uid-a");
     cache.drop_shard(5);
     place.await_plans(1.0);
-    assert_eq!(place.open_as("default").read().len(), 1);
+    let (plans, alive) = place.open_as("default").read();
+    assert_eq!((plans.len(), alive), (1, Some(now)));
 }
 
 #[test]
@@ -109,29 +112,29 @@ fn a_file_that_was_changed_moved_or_is_of_another_pool_is_not_opened() {
     cache.put(3, &plan("a"), &secrets(), 1);
     cache.put(3, &plan("b"), &secrets(), 1);
     place.await_plans(2.0);
-    assert!(place.open_as("other").read().is_empty());
+    assert!(place.open_as("other").read().0.is_empty());
     let [a, b] = ["uid-a", "uid-b"].map(|n| place.folder.path().join("cache/3").join(n));
     let (first, second) = (fs::read(&a).unwrap(), fs::read(&b).unwrap());
     // Swapped.
     fs::write(&a, &second).unwrap();
-    assert_eq!(cache.read().len(), 1);
+    assert_eq!(cache.read().0.len(), 1);
     // Every kind of damage: cut short, a bit flipped.
     for bytes in [&first[..0], &first[..11], &first[..20], &first[..first.len() - 1]] {
         fs::write(&a, bytes).unwrap();
-        assert_eq!(cache.read().len(), 1, "{} bytes", bytes.len());
+        assert_eq!(cache.read().0.len(), 1, "{} bytes", bytes.len());
     }
     for at in (0..first.len()).step_by(13) {
         let mut bytes = first.clone();
         bytes[at] ^= 1;
         fs::write(&a, bytes).unwrap();
-        assert_eq!(cache.read().len(), 1, "bit flipped at {at}");
+        assert_eq!(cache.read().0.len(), 1, "bit flipped at {at}");
     }
     fs::write(&a, first).unwrap();
-    assert_eq!(cache.read().len(), 2);
+    assert_eq!(cache.read().0.len(), 2);
     fs::write(place.folder.path().join("key"), [8; 32]).unwrap();
-    assert!(place.open_as("default").read().is_empty());
+    assert!(place.open_as("default").read().0.is_empty());
     fs::write(place.folder.path().join("key"), [8; 31]).unwrap();
-    assert!(place.open_as("default").read().is_empty());
+    assert!(place.open_as("default").read().0.is_empty());
 }
 
 #[test]

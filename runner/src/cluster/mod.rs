@@ -148,6 +148,10 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
             }
         }
         pulse.felt();
+        // Before there is a plan, the last word is our predecessor's.
+        if !worker.held.is_empty() || !first {
+            worker.cache.alive(drmwatch_program::now());
+        }
         tokio::select! {
             () = &mut stop => break,
             () = sleep(RENEW) => {}
@@ -276,7 +280,7 @@ impl Worker {
         if !scheduler.uids().is_empty() {
             return 0;
         }
-        let plans = self.cache.read();
+        let (plans, alive) = self.cache.read();
         let count = plans.len();
         for (plan, secrets) in plans {
             let fingerprint = crate::standalone::fingerprint(&plan, &secrets);
