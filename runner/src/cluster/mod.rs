@@ -118,7 +118,7 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
     };
     let stop = asked_to_stop();
     tokio::pin!(stop);
-    let mut first = true;
+    let (mut first, mut recalled) = (true, false);
     loop {
         match keeper.tick().await {
             Ok(change) => {
@@ -142,14 +142,15 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
             Err(error) => {
                 let error = &error as &dyn Error;
                 warn!(error, "the Leases can't be read; what runs goes on");
-                if first && worker.recall().await > 0 {
+                if first && !recalled && worker.recall().await > 0 {
+                    recalled = true;
                     health.set_ready(true);
                 }
             }
         }
         pulse.felt();
         // Before there is a plan, the last word is our predecessor's.
-        if !worker.held.is_empty() || !first {
+        if !first || recalled {
             worker.cache.alive(drmwatch_program::now());
         }
         tokio::select! {
@@ -284,7 +285,7 @@ impl Worker {
         let count = plans.len();
         for (plan, secrets) in plans {
             let fingerprint = crate::standalone::fingerprint(&plan, &secrets);
-            scheduler.upsert(plan, secrets, fingerprint, None);
+            scheduler.upsert(plan, secrets, fingerprint, alive);
         }
         if count > 0 {
             warn!(
