@@ -16,7 +16,7 @@ for bench in ${BENCHES:-$all}; do
   *) run=(cargo bench --quiet -p drmwatch-probe --bench "$bench") ;;
   esac
   # What a bench logs goes to the terminal; what it finds is on standard output.
-  "${run[@]}" 2> >(grep -vE 'WARN|INFO' >&2) | grep -vE ' INFO |^control plane ready' | tee "$out/$bench.new"
+  "${run[@]}" 2> >(grep --line-buffered -vE 'WARN|INFO' >&2) | grep --line-buffered -vE 'INFO|^control plane ready' | tee "$out/$bench.new"
   { echo "$(date -u +%F), commit $(git rev-parse --short HEAD)$(git diff --quiet HEAD -- crates operator runner || echo ' and what was not committed yet'), $(nproc) cores of $(sed -n 's/^model name\s*: //p' /proc/cpuinfo | sed -n 1p), $(awk '/MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo), Linux $(uname -r)"; cat "$out/$bench.new"; } >"$out/$bench.txt"
   rm "$out/$bench.new"
 done

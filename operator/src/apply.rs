@@ -59,12 +59,8 @@ pub async fn apply_known<K: Built>(context: &Context, object: &K, there: bool) -
         return Ok(());
     }
     count::<K>(context);
-    api.patch(
-        &name,
-        &PatchParams::apply(MANAGER).force(),
-        &Patch::Apply(&desired),
-    )
-    .await?;
+    let (how, patch) = (PatchParams::apply(MANAGER).force(), Patch::Apply(&desired));
+    context.wrote(&api.patch(&name, &how, &patch).await?);
     Ok(())
 }
 

@@ -1,9 +1,32 @@
 //! News of one kind of object for the controller of another, from the stream that fills the store.
 
 use futures::{Stream, stream};
-use kube::{Resource, runtime::reflector::ObjectRef};
-use std::sync::{Mutex, PoisonError};
+use kube::{Resource, ResourceExt, runtime::reflector::ObjectRef};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Tells whether an object is another than it was, its status aside; what is gone always is.
+#[derive(Default)]
+pub struct Generations(Mutex<BTreeMap<(String, String), Option<i64>>>);
+
+impl Generations {
+    /// Notes the object.
+    pub fn changed(&self, object: &impl ResourceExt, gone: bool) -> bool {
+        let of = (object.namespace().unwrap_or_default(), object.name_any());
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if gone {
+            known.remove(&of);
+            return true;
+        }
+        let generation = object.meta().generation;
+        known
+            .insert(of, generation)
+            .is_none_or(|before| before != generation)
+    }
+}
 
 /// A way for news. What is told is a reference of whatever kind the hearer wants to know of.
 pub struct Changes<K: Resource<DynamicType = ()>> {

@@ -8,7 +8,7 @@ use drmwatch_api::{DrmProbe, MonitoredTenant, RunnerPool};
 use drmwatch_metrics::{Metrics, Owner, QUEUED};
 use drmwatch_plan::VerdictRecord;
 use kube::{
-    Client, Resource,
+    Client, Resource, ResourceExt,
     runtime::{
         events::{Event, EventType, Recorder, Reporter},
         reflector::ObjectRef,
@@ -20,6 +20,8 @@ use std::{
 };
 use tracing::warn;
 
+/// Versions that are remembered at most.
+const MOST_WRITTEN: usize = 20_000;
 /// Field manager of everything that the operator writes.
 pub const MANAGER: &str = "drmwatch-operator";
 
@@ -38,6 +40,8 @@ pub struct Context {
     queue: Mutex<BTreeMap<&'static str, BTreeSet<(String, String)>>>,
     /// How often in a row the reconcile of an object broke, by kind, namespace and name.
     failures: Mutex<BTreeMap<(&'static str, String, String), u32>>,
+    /// Versions that we wrote ourselves and have not met in a watch yet.
+    written: Mutex<BTreeSet<String>>,
     /// The last verdict of each probe, by its UID.
     verdicts: Mutex<BTreeMap<String, VerdictRecord>>,
 }
@@ -88,6 +92,7 @@ impl Context {
             secrets: Mutex::default(),
             queue: Mutex::default(),
             failures: Mutex::default(),
+            written: Mutex::default(),
             verdicts: Mutex::default(),
         };
         (context, feeds)
@@ -144,6 +149,22 @@ impl Context {
     /// Notes that one did not.
     pub fn succeeded(&self, kind: &'static str, namespace: Option<String>, name: String) {
         lock(&self.failures).remove(&(kind, namespace.unwrap_or_default(), name));
+    }
+
+    /// Notes what was written.
+    pub fn wrote(&self, object: &impl ResourceExt) {
+        let mut written = lock(&self.written);
+        // A watch that was away for long has not met them; then a reconcile too many does no harm.
+        if written.len() > MOST_WRITTEN {
+            written.clear();
+        }
+        written.extend(object.resource_version());
+    }
+
+    /// Whether this is what we wrote ourselves: nothing need be done about it.
+    pub fn own(&self, object: &impl ResourceExt) -> bool {
+        let version = object.resource_version();
+        version.is_some_and(|version| lock(&self.written).remove(&version))
     }
 
     /// Notes which Secrets a probe uses.

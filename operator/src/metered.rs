@@ -59,13 +59,13 @@ impl Reconciled for RunnerPool {
 }
 
 /// A controller of every object of a kind, whose changes are noted as waiting. `told` hears of each object that came,
-/// changed or went, once the store knows: who reads the store of another kind must be woken by the stream that fills it,
+/// changed or went (then true), once the store knows: who reads the store of another kind must be woken by the stream that fills it,
 /// or would read what was.
 pub fn controller<K: Reconciled>(
     context: &Arc<Context>,
     known: &Known<K>,
     feed: Feed<K>,
-    told: impl Fn(&K) + Send + 'static,
+    told: impl Fn(&K, bool) + Send + 'static,
 ) -> Controller<K> {
     let (reader, queue) = (known.store(), context.clone());
     // Shorter than the idle limit of common load balancers, behind which a watch would hang.
@@ -75,10 +75,10 @@ pub fn controller<K: Reconciled>(
     );
     let changes = feed
         .fill(events.default_backoff())
-        .inspect(move |event| {
-            if let Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) = event {
-                told(object);
-            }
+        .inspect(move |event| match event {
+            Ok(Event::Apply(object) | Event::InitApply(object)) => told(object, false),
+            Ok(Event::Delete(object)) => told(object, true),
+            _ => {}
         })
         .applied_objects()
         // Not our own statuses. A deletion is a new generation, too.

@@ -4,6 +4,7 @@ mod objects;
 
 use crate::{
     apply,
+    changes::Generations,
     conditions::{Wanted, merge},
     context::Context,
     known::Feed,
@@ -40,8 +41,11 @@ pub async fn run(
     let client = || context.client.clone();
     let watched = || watcher::Config::default().timeout(200);
     let owned = || watched().labels(objects::POOL_LABEL);
-    controller(&context, &context.pools, feed, move |pool: &RunnerPool| {
-        let _ = told.send(ObjectRef::from_obj(pool));
+    let generations = Generations::default();
+    controller(&context, &context.pools, feed, move |pool: &RunnerPool, gone| {
+        if generations.changed(pool, gone) {
+            let _ = told.send(ObjectRef::from_obj(pool));
+        }
     })
     .owns(Api::<Deployment>::all(client()), owned())
     .owns(Api::<ServiceAccount>::all(client()), owned())

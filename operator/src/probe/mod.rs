@@ -50,7 +50,7 @@ pub async fn run(
 ) {
     let client = || context.client.clone();
     let watched = || watcher::Config::default().timeout(200);
-    let controller = controller(&context, &context.probes, feed, move |probe: &DrmProbe| {
+    let controller = controller(&context, &context.probes, feed, move |probe: &DrmProbe, _| {
         let namespace = probe.namespace().unwrap_or_default();
         let _ = told.send(ObjectRef::new(&probe.spec.tenant_ref.name).within(&namespace));
     });
@@ -67,7 +67,8 @@ pub async fn run(
         })
     };
     let of_pools = pools.flat_map(move |_| stream::iter(of(&store, |_| true)));
-    let (users, folded, ran) = (context.clone(), context.clone(), context.clone());
+    let (users, folded) = (context.clone(), context.clone());
+    let (ran, wrote) = (context.clone(), context.clone());
     let made_by_us = || watched().labels("drmwatch.io/probe-uid");
     let (cron_jobs, feed) = known();
     let of_cron_jobs = watcher(Api::<PartialObjectMeta<CronJob>>::all(client()), made_by_us());
@@ -84,7 +85,9 @@ pub async fn run(
         .watches(secrets(), watched().labels("!drmwatch.io/pool"), move |secret| {
             users.users(&secret.namespace().unwrap_or_default(), &secret.name_any())
         })
-        .watches_stream(of_plans, |plan| plan_secret::probe_of(&plan))
+        .watches_stream(of_plans, move |plan| {
+            plan_secret::probe_of(&plan).filter(|_| !wrote.own(&plan))
+        })
         .watches(
             Api::<ConfigMap>::all(client()),
             watched().labels("drmwatch.io/verdicts=true"),

@@ -2,6 +2,7 @@
 
 use crate::{
     apply,
+    changes::Generations,
     conditions::{Wanted, merge},
     context::Context,
     known::Feed,
@@ -31,12 +32,15 @@ pub async fn run(
     told: UnboundedSender<ObjectRef<MonitoredTenant>>,
     probes: impl Stream<Item = ObjectRef<MonitoredTenant>> + Send + 'static,
 ) {
+    let generations = Generations::default();
     controller(
         &context,
         &context.tenants,
         feed,
-        move |tenant: &MonitoredTenant| {
-            let _ = told.send(ObjectRef::from_obj(tenant));
+        move |tenant: &MonitoredTenant, gone| {
+            if generations.changed(tenant, gone) {
+                let _ = told.send(ObjectRef::from_obj(tenant));
+            }
         },
     )
     .reconcile_on(probes)
