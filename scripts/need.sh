@@ -25,7 +25,7 @@ for need in "$@"; do
   cluster)
     lacks etcd etcd-server; lacks containerd containerd; lacks runc runc; lacks iptables iptables
     lacks conntrack conntrack; lacks buildah buildah; lacks jq jq; lacks ip iproute2; lacks openssl openssl
-    lacks curl curl; lacks nsenter util-linux; lacks sysctl procps; lacks promtool prometheus
+    lacks curl curl; lacks nft nftables; lacks nsenter util-linux; lacks sysctl procps; lacks promtool prometheus
     lacks prometheus-alertmanager prometheus-alertmanager
     [ -x /usr/lib/cni/ptp ] || packages+=(containernetworking-plugins)
     ;;
