@@ -84,6 +84,17 @@ calm() {
   if ips >"$folder/new"; then mv "$folder/new" "$folder/ips"; fi
 }
 
+# Shards may be changing hands after what went before; one that is let go just as the API server goes away can be taken
+# by nobody until it is back (ARCHITECTURE.md, "Known gaps"). Each fault begins with nothing on its way.
+settled() {
+  local before
+  before=$(k -n $runners get leases -l drmwatch.io/lease=shard -o jsonpath='{range .items[*]}{.metadata.name} {.spec.holderIdentity}{"\n"}{end}')
+  sleep 8
+  [ "$before" = "$(k -n $runners get leases -l drmwatch.io/lease=shard -o jsonpath='{range .items[*]}{.metadata.name} {.spec.holderIdentity}{"\n"}{end}')" ] &&
+    [ "$(awk 'NF == 2 {print $2}' <<<"$before" | sort -u | grep -c .)" = 3 ] && [ "$(awk 'NF == 2' <<<"$before" | grep -c .)" = 8 ]
+}
+settle() { await 120 "each shard has its owner" settled; }
+
 kill -KILL "$(runner_pids | first)"
 calm "a runner is killed"
 
@@ -93,6 +104,7 @@ calm "a runner is stopped (alive, and does nothing)"
 replaced() { ! kill -0 "$stopped" 2>/dev/null; }
 await 90 "the stopped runner fails its liveness check and is replaced" replaced
 
+settle
 cut=$(ips | awk '{print $1}')
 inside nft add table ip chaos
 inside nft add chain ip chaos forward '{ type filter hook forward priority 0; }'
@@ -101,6 +113,7 @@ for chain in forward input; do inside nft add rule ip chaos $chain ip saddr "$cu
 sleep "$away"
 calm "a runner is cut off from the API server for $away s"
 inside nft delete table ip chaos
+settle
 
 kill -KILL "$(operator_pids | first)"
 kill -STOP "$server"
@@ -111,7 +124,7 @@ sleep "$away"
 calm "the API server is away for $away s"
 kill -CONT "$server"
 await 60 "the API server is back" ready
-await 60 "three runners hold shards again" three
+settle
 
 kill -STOP "$etcd"
 sleep "$away"
@@ -129,12 +142,13 @@ kill -CONT "$names"
 await 60 "names can be resolved again" condition_is drmprobe acme-news Healthy "True Pass"
 
 # All at once.
+settle
 kill -STOP "$server" "$etcd" "$names"
 for pid in $(runner_pids | sed -n 1,2p) $(operator_pids); do kill -KILL "$pid"; done
 calm "all at once"
 kill -CONT "$etcd" "$server" "$names"
 await 90 "the API server is back" ready
-await 90 "three runners hold shards again" three
+settle
 calm "all is back"
 
 to=$(milliseconds)

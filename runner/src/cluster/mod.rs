@@ -125,9 +125,7 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
                 for (shard, unowned) in change.gained {
                     worker.begin(shard, unowned).await;
                 }
-                for shard in change.lost {
-                    worker.end(shard).await;
-                }
+                worker.end(&change.lost).await;
                 for identity in keeper.tidy().await {
                     notice.forget(&identity).await;
                 }
@@ -257,22 +255,33 @@ impl Worker {
         uids
     }
 
-    /// Ends the work on a shard: what runs may end, what it remembers is left to the next owner. The Lease is let go
-    /// after the next look: until then nobody else begins.
-    async fn end(&mut self, shard: u32) {
-        info!(shard, "gave the shard up");
-        if let Some(watch) = self.held.remove(&shard) {
-            watch.abort();
-            let _ = watch.await;
+    /// Ends the work on shards, on all of them at once: what runs may end, what it remembers is left to the next owners.
+    /// The Leases are let go after the next look: until then nobody else begins.
+    async fn end(&mut self, lost: &[u32]) {
+        if lost.is_empty() {
+            return;
         }
-        let uids = self.uids(|of| of == shard).await;
+        for shard in lost {
+            info!(shard, "gave the shard up");
+            if let Some(watch) = self.held.remove(shard) {
+                watch.abort();
+                let _ = watch.await;
+            }
+        }
+        let uids = self.uids(|of| lost.contains(&of)).await;
         let ending = self.scheduler.lock().await.hand_over(&uids);
         ending.await;
+        let places = self.scheduler.lock().await.places();
         self.scheduler.lock().await.forget(&uids);
-        self.states.leave(shard, uids.into_iter()).await;
-        self.cache.drop_shard(shard);
-        let label = shard.to_string();
-        self.metrics.remove(&SHARD_PROBES, &Owner::program(), &[&label]);
+        for shard in lost {
+            let of_shard = uids
+                .iter()
+                .filter(|uid| places.shard_of(uid, self.shards) == *shard);
+            self.states.leave(*shard, of_shard.cloned()).await;
+            self.cache.drop_shard(*shard);
+            let label = shard.to_string();
+            self.metrics.remove(&SHARD_PROBES, &Owner::program(), &[&label]);
+        }
     }
 
     /// Runs what the cache holds, since the API server does not answer; how many plans.
