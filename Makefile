@@ -28,7 +28,7 @@ test: unit packagers chart e2e ## everything: unit, integration, packagers, char
 
 .PHONY: unit
 unit: setup-rust ## unit and integration tests
-	@bash scripts/need.sh prometheus
+	@bash scripts/need.sh prometheus clock
 	cargo test --workspace --quiet
 
 .PHONY: packagers

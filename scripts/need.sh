@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to it that what a target needs is installed: by apt when root or sudo can, else by saying what is
-# missing and how to get it.   need.sh {cc|cxx|curl|musl|npm|python|chromium|bench|prometheus|buildah|packagers|cluster}...
+# missing and how to get it.   need.sh {cc|cxx|clock|curl|musl|npm|python|chromium|bench|prometheus|buildah|packagers|cluster}...
 set -euo pipefail
 packages=()
 lacks() { # command, package
@@ -19,6 +19,7 @@ for need in "$@"; do
     lacks ffmpeg ffmpeg; lacks nginx nginx-light
     [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || packages+=(libnginx-mod-rtmp)
     ;;
+  clock) compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || packages+=(libfaketime) ;;
   musl) lacks musl-gcc musl-tools ;;
   prometheus) lacks promtool prometheus; lacks prometheus-alertmanager prometheus-alertmanager; lacks amtool prometheus-alertmanager ;;
   buildah) docker info >/dev/null 2>&1 || command -v podman >/dev/null || lacks buildah buildah ;;

@@ -72,6 +72,11 @@ impl Scheduler {
             gate: Gate::new(places),
             load: Load::default(),
         };
+        Scheduler::with(shared)
+    }
+
+    /// One whose plans share this.
+    pub fn with(shared: Shared) -> Scheduler {
         Scheduler {
             shared: Arc::new(shared),
             tasks: BTreeMap::new(),
@@ -136,18 +141,8 @@ impl Scheduler {
         let (uid, id) = (plan.uid.clone(), plan.id.clone());
         match Prepared::new(plan.clone(), secrets, self.shared.engine.resolver()) {
             Ok(prepared) => {
-                let (prepared, (stop, stopped)) = (Arc::new(prepared), watch::channel(Stop::Go));
-                let slots = Slots {
-                    shared: self.shared.clone(),
-                    prepared: prepared.clone(),
-                    owner: owner.clone(),
-                    lanes: self.shared.gate.lanes(&plan),
-                    due,
-                    steps: Memory::steps(&plan),
-                    unowned,
-                    stopped,
-                };
-                let handle = tokio::spawn(slots.forever());
+                let prepared = Arc::new(prepared);
+                let (stop, handle) = self.start(prepared.clone(), owner.clone(), due, unowned);
                 let task = Task {
                     prepared,
                     owner,
@@ -168,6 +163,27 @@ impl Scheduler {
         self.count();
     }
 
+    fn start(
+        &self,
+        prepared: Arc<Prepared>,
+        owner: Owner,
+        due: Due,
+        unowned: Option<Timestamp>,
+    ) -> (watch::Sender<Stop>, JoinHandle<()>) {
+        let (stop, stopped) = watch::channel(Stop::Go);
+        let slots = Slots {
+            shared: self.shared.clone(),
+            lanes: self.shared.gate.lanes(prepared.plan()),
+            steps: Memory::steps(prepared.plan()),
+            prepared,
+            owner,
+            due,
+            unowned,
+            stopped,
+        };
+        (stop, tokio::spawn(slots.forever()))
+    }
+
     /// Gives a plan up. `gone`: it no longer exists; otherwise someone else has it now.
     pub fn remove(&mut self, uid: &str, gone: bool) {
         self.unusable.remove(uid);
@@ -175,35 +191,37 @@ impl Scheduler {
             let _ = task.stop.send(Stop::Removed);
             self.shared.sink.forget(task.prepared.plan(), gone);
         }
-        if gone {
-            self.shared.memory.forget(uid);
-        }
+        self.shared.memory.forget(uid);
         self.count();
     }
 
-    /// Ends these for another runner: what runs may end, up to a few seconds. Nothing new begins.
-    pub fn hand_over(&mut self, uids: &[String]) -> impl Future<Output = ()> + use<> {
-        let mut handles = Vec::new();
-        for uid in uids {
-            let Some(task) = self.tasks.get_mut(uid) else {
-                continue;
-            };
+    /// Begins nothing new of these, and waits until what runs has ended, up to a few seconds: what goes on then is run again
+    /// by who comes after. They can [go on](Self::go_on).
+    pub fn drain(&mut self, uids: &[String]) -> impl Future<Output = ()> + use<> {
+        let mut ends = Vec::new();
+        for task in uids.iter().filter_map(|uid| self.tasks.get(uid)) {
             let _ = task.stop.send(Stop::Drain);
-            handles.push(std::mem::replace(&mut task.handle, tokio::spawn(async {})));
+            let stop = task.stop.clone();
+            // Its receivers are gone when nothing of it runs any more.
+            ends.push(async move { stop.closed().await });
         }
         async move {
-            let all = futures::future::join_all(&mut handles);
-            if tokio::time::timeout(HAND_OVER, all).await.is_err() {
-                // Who comes after runs the slot again.
-                handles.iter().for_each(JoinHandle::abort);
-            }
+            let _ = tokio::time::timeout(HAND_OVER, futures::future::join_all(ends)).await;
         }
     }
 
-    /// Forgets what was handed over.
-    pub fn forget(&mut self, uids: &[String]) {
+    /// Goes on with what was drained; nobody has run it since `since`.
+    pub fn go_on(&mut self, uids: &[String], since: Timestamp) {
         for uid in uids {
-            self.remove(uid, false);
+            let Some(task) = self.tasks.get(uid) else { continue };
+            let (prepared, owner) = (task.prepared.clone(), task.owner.clone());
+            // It could be read before.
+            if let Ok(Some(due)) = Due::of(prepared.plan()) {
+                let started = self.start(prepared, owner, due, Some(since));
+                if let Some(task) = self.tasks.get_mut(uid) {
+                    (task.stop, task.handle) = started;
+                }
+            }
         }
     }
 

@@ -32,7 +32,7 @@ const STILL_WORTH: Duration = Duration::from_secs(60);
 pub enum Stop {
     /// Not at all.
     Go,
-    /// The runner leaves: the last outcome counts.
+    /// The runner hands it over, or leaves: the last outcome counts.
     Drain,
     /// A newer plan of the same probe has taken over: the slot counts, the outcome is old news.
     Replaced,
@@ -53,7 +53,7 @@ pub enum Cause {
     Budget,
     /// Passed while no runner had it.
     NoOwner,
-    /// Its run had not ended when the runner had to.
+    /// It had not begun, or its run had not ended, when the runner had to stop or hand the probe over.
     Shutdown,
 }
 
@@ -195,7 +195,20 @@ impl Slots {
             self.in_flight(1.0);
             running.spawn(self.clone().slot(slot, (!new).then(|| deadline - late)));
         }
+        self.leave(done);
         while running.join_next().await.is_some() {}
+    }
+
+    /// What was due and has not begun is run by nobody but who comes after, who counts from now on only.
+    fn leave(&self, done: Timestamp) {
+        if *self.stopped.borrow() != Stop::Drain {
+            return;
+        }
+        if let Some((_, count)) = self.due.passed(done, self.shared.engine.now()) {
+            let metrics = &self.shared.sink.metrics;
+            metrics.add(&SLOTS_EXPECTED, &self.owner, &[], count);
+            self.missed(Cause::Shutdown, count);
+        }
     }
 
     fn in_flight(&self, by: f64) {

@@ -306,10 +306,17 @@ async fn the_tables_of_the_cron_job_controller() {
         (Done, medium, week, [true, true, true]),
         (Done, short, week, [true, true, true]),
     ];
-    for zone in [None, Some("America/New_York")] {
+    // `@every` counts from when the probe was made: here on the hour.
+    let schedules = [
+        ("0 * * * ?", None),
+        ("0 * * * ?", Some("America/New_York")),
+        ("@every 1h", None),
+    ];
+    for (cron, zone) in schedules {
         for (before, deadline, now, expected) in table {
             for (policy, expected) in ["Allow", "Forbid", "Replace"].into_iter().zip(expected) {
-                let mut schedule = json!({ "cron": "0 * * * ?", "concurrencyPolicy": policy, "startingDeadlineSeconds": deadline });
+                let mut schedule =
+                    json!({ "cron": cron, "concurrencyPolicy": policy, "startingDeadlineSeconds": deadline });
                 if let Some(zone) = zone {
                     schedule["timeZone"] = json!(zone);
                 }
@@ -322,7 +329,8 @@ async fn the_tables_of_the_cron_job_controller() {
                 SET.set(now - from - 90);
                 let account = bench.pass(6).await;
                 let ran = account.started - first.started;
-                let cell = format!("{before:?} deadline {deadline} at {now} {policy} {zone:?}: {account:?}");
+                let cell =
+                    format!("{before:?} deadline {deadline} at {now} {policy} {cron} {zone:?}: {account:?}");
                 assert_eq!(ran, f64::from(u8::from(expected)), "{cell}");
                 let replaced = expected && before == Active && policy == "Replace";
                 assert_eq!(
@@ -470,6 +478,49 @@ async fn what_never_ends_is_seen_and_accounted_for_at_the_end() {
     let account = account(&metrics, &owner);
     let ended = account.finished + account.missed.values().sum::<f64>();
     assert_eq!(account.expected, ended, "{account:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_drained_can_go_on_and_no_slot_is_lost_on_the_way() {
+    for waited in [0, 3, 4, 5, 11, 60, 3600] {
+        BEGAN.set(None);
+        SET.set(0);
+        FROM.set(NOON + 20);
+        let shared = shared(8);
+        let metrics = shared.sink.metrics.clone();
+        let mut scheduler = Scheduler::with(shared);
+        let mut plan = plan("p", tenant("t"), &json!({ "intervalSeconds": 5 }), 4);
+        // Nobody listens there.
+        plan.steps[0].http.as_mut().unwrap().url = "http://127.0.0.1:9/".into();
+        let owner = Owner::probe(&plan.id, &plan.region);
+        let (uids, began) = ([plan.uid.clone()], wall());
+        scheduler.upsert(plan, Secrets::default(), 1, None);
+        sleep(Duration::from_secs(62)).await;
+        let since = wall();
+        scheduler.drain(&uids).await;
+        account(&metrics, &owner).holds();
+        let before = account(&metrics, &owner);
+        sleep(Duration::from_secs(waited)).await;
+        // Nothing begins meanwhile.
+        assert_eq!(account(&metrics, &owner), before);
+        scheduler.go_on(&uids, since);
+        sleep(Duration::from_secs(60)).await;
+        let after = account(&metrics, &owner);
+        after.holds();
+        // One slot each five seconds: the one that was due before it began, one that is run again, and a part of one.
+        let slots = (wall().duration_since(began).as_secs() / 5) as f64;
+        assert!(
+            (slots..=slots + 3.0).contains(&after.expected),
+            "{waited}: {slots} {after:?}"
+        );
+        let gone = (waited / 5).saturating_sub(1) as f64;
+        assert!(
+            (gone..=gone + 2.0).contains(&after.missed(Cause::NoOwner)),
+            "{waited}: {after:?}"
+        );
+        scheduler.remove(&uids[0], false);
+        assert_eq!(metrics.value(&SLOTS_EXPECTED, &owner, &[]), None);
+    }
 }
 
 #[tokio::test]

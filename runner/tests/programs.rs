@@ -103,10 +103,15 @@ struct Standalone {
 
 impl Standalone {
     fn start(folder: &Path) -> Standalone {
+        Standalone::with(folder, &[])
+    }
+
+    fn with(folder: &Path, environment: &[(&str, &str)]) -> Standalone {
         let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let child = Command::new(PROGRAM)
             .arg(folder)
             .args(["--allow-cidr", "127.0.0.0/8", "--listen", &metrics.to_string()])
+            .envs(environment.iter().copied())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -134,6 +139,22 @@ impl Standalone {
             .lines()
             .find(|l| l.starts_with(&format!("{name}{{")) && l.contains(part))?;
         line.rsplit(' ').next()?.parse().ok()
+    }
+
+    /// Slots of a probe: expected, finished, and missed for whatever cause.
+    fn account(&self, probe: &str) -> (f64, f64, f64) {
+        let (text, label) = (self.get("/metrics"), format!("probe=\"{probe}\""));
+        let of = |name: &str| -> f64 {
+            let lines = text.lines().filter(|l| l.starts_with(name) && l.contains(&label));
+            lines
+                .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
+                .sum()
+        };
+        (
+            of("drmwatch_probe_slots_expected_total"),
+            of("drmwatch_probe_slots_finished_total"),
+            of("drmwatch_probe_slots_missed_total"),
+        )
     }
 }
 
@@ -183,15 +204,8 @@ async fn standalone_runs_a_folder_follows_its_changes_and_accounts_for_every_slo
 
     // Every slot is accounted for: expected = finished + missed, once nothing is in flight.
     await_that("an account that adds up", || {
-        let of = |name: &str| runner.value(name, "probe=\"one\"").unwrap_or(-1.0);
-        let missed: f64 = runner
-            .get("/metrics")
-            .lines()
-            .filter(|l| l.starts_with("drmwatch_probe_slots_missed_total{") && l.contains("probe=\"one\""))
-            .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum();
-        let expected = of("drmwatch_probe_slots_expected_total");
-        expected >= 2.0 && expected == of("drmwatch_probe_slots_finished_total") + missed
+        let (expected, finished, missed) = runner.account("one");
+        expected >= 2.0 && expected == finished + missed
     });
 
     // A mistake in an edit silences nobody; a probe that is taken out takes its series along.
@@ -235,4 +249,72 @@ async fn standalone_runs_a_folder_follows_its_changes_and_accounts_for_every_slo
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.trim().is_empty(), "{said}");
+}
+
+/// The real program while its machine's clock is set: forward by 90 s, back by 180 s, and right again. The world, whose
+/// clock is right, sees neither a storm nor a silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_makes_neither_storm_nor_silence() {
+    let found = fs::read_dir("/usr/lib").unwrap().flatten();
+    let library = found
+        .map(|e| e.path().join("faketime/libfaketime.so.1"))
+        .find(|p| p.exists());
+    let Some(library) = library else {
+        eprintln!("SKIPPED: libfaketime is not installed");
+        return;
+    };
+    let world = world().await;
+    let folder = tempfile::tempdir().unwrap();
+    let clock = folder.path().join("clock");
+    let set = |offset: &str| fs::write(&clock, offset).unwrap();
+    set("+0");
+    let step = probe("p", "").replace(
+        "stream: {url: \"\"}",
+        &format!("http: {{url: \"http://{}/slot/p\"}}", world.http),
+    );
+    fs::write(folder.path().join("probes.yaml"), format!("{TENANT}{step}")).unwrap();
+    let runner = Standalone::with(
+        folder.path(),
+        &[
+            ("LD_PRELOAD", library.to_str().unwrap()),
+            ("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap()),
+            ("FAKETIME_NO_CACHE", "1"),
+            // Its timers are the kernel's; only the wall clock is set, as NTP or a hand would.
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ],
+    );
+    // When the world was asked, by its own clock.
+    let visits = || -> Vec<i64> {
+        let Ok(mut stream) = TcpStream::connect(world.http) else {
+            return Vec::new();
+        };
+        let _ = write!(stream, "GET /admin/visits HTTP/1.0\r\nhost: x\r\n\r\n");
+        let mut text = String::new();
+        let _ = stream.read_to_string(&mut text);
+        let lines = text.lines().filter_map(|l| l.strip_suffix(" p"));
+        lines.filter_map(|l| l.parse().ok()).collect()
+    };
+    let more = |count: usize| {
+        let before = visits().len();
+        await_that("runs", || visits().len() >= before + count);
+    };
+    more(2);
+    for offset in ["+90", "-90", "+0"] {
+        set(offset);
+        more(3);
+    }
+    let visits = visits();
+    let gaps: Vec<i64> = visits.windows(2).map(|w| w[1] - w[0]).collect();
+    // One slot each five seconds, and one more at each step: the phase is of the wall clock, so that it changes nothing
+    // there, but what is due is looked at again.
+    let whole = visits[visits.len() - 1] - visits[0];
+    assert!(visits.len() as i64 <= whole / 5000 + 1 + 3, "{gaps:?}");
+    assert!(gaps.iter().all(|gap| *gap < 30_000), "{gaps:?}");
+    await_that("an account that adds up", || {
+        let (expected, finished, missed) = runner.account("p");
+        // Eighteen slots were jumped over, twice, but for the ones that ran.
+        expected == finished + missed && (30.0..60.0).contains(&missed)
+    });
+    let late = runner.value("drmwatch_probe_slots_missed_total", "cause=\"late\"");
+    assert!(late.is_some_and(|n| n >= 30.0), "{late:?}");
 }

@@ -54,8 +54,8 @@ pub enum CronError {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
-    /// Seconds between two times.
-    Every(i64),
+    /// Seconds between two times, and what they are counted from where that is not the time before.
+    Every(i64, Option<i64>),
     /// Minute, hour, day of month, month, day of week.
     Sets([u64; 5]),
 }
@@ -122,11 +122,20 @@ impl Cron {
         })
     }
 
+    /// The same, where `@every` counts from then on: its times are the same for whoever asks, and whenever.
+    pub fn from(mut self, from: Timestamp) -> Cron {
+        if let Kind::Every(_, counted) = &mut self.kind {
+            *counted = Some(from.as_second());
+        }
+        self
+    }
+
     /// The first time after `after`; `None` where there is none within five years.
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
         let seconds = after.as_second() - i64::from(after.subsec_nanosecond() < 0);
         let found = match &self.kind {
-            Kind::Every(every) => seconds + every,
+            Kind::Every(every, None) => seconds + every,
+            Kind::Every(every, Some(from)) => from + ((seconds - from).div_euclid(*every) + 1) * every,
             Kind::Sets(sets) => self.matching(sets, seconds + 1)?,
         };
         Timestamp::from_second(found).ok()
@@ -333,7 +342,7 @@ fn descriptor(text: &str) -> Result<Kind, CronError> {
                 .ok_or_else(|| CronError::Descriptor(text.to_owned()))?;
             let nanoseconds = duration(every).ok_or_else(|| CronError::Duration(every.to_owned()))?;
             // Whole seconds, and at least one.
-            return Ok(Kind::Every((nanoseconds / 1_000_000_000).max(1) as i64));
+            return Ok(Kind::Every((nanoseconds / 1_000_000_000).max(1) as i64, None));
         }
     }))
 }

@@ -52,6 +52,9 @@ pub struct Plan {
     /// IANA time zone in which it is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+    /// When the probe was made, of one by cron: what `@every` counts from, as a CronJob does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Timestamp>,
     /// What happens when a slot is due while a run goes on.
     #[serde(default)]
     pub concurrency_policy: ConcurrencyPolicy,

@@ -73,7 +73,8 @@ impl Due {
             return Ok(Some(Due::Every(Slots::new(seconds, phase))));
         }
         let Some(cron) = &plan.cron else { return Ok(None) };
-        Cron::parse(cron, plan.time_zone.as_deref()).map(|cron| Some(Due::Cron(cron)))
+        let cron = Cron::parse(cron, plan.time_zone.as_deref())?;
+        Ok(Some(Due::Cron(cron.from(plan.created.unwrap_or_default()))))
     }
 
     /// What counts as done when the schedule is new here: the slot before the current one, which therefore runs at once;
@@ -167,6 +168,34 @@ mod tests {
         assert_eq!(daily.passed(daily.begin(now), now), None);
         let minute = at("2026-01-01T00:00:20Z");
         assert!(daily.passed(daily.begin(minute), minute).is_some());
+    }
+
+    #[test]
+    fn every_so_often_counts_from_when_the_probe_was_made_whoever_asks() {
+        let made = at("2026-01-01T00:07:03Z");
+        let due = Due::Cron(Cron::parse("@every 1h", None).unwrap().from(made));
+        assert_eq!(due.next(made), Some(at("2026-01-01T01:07:03Z")));
+        assert_eq!(
+            due.next(at("2026-01-05T10:07:03Z")),
+            Some(at("2026-01-05T11:07:03Z"))
+        );
+        // Runners that change every half an hour put nothing off.
+        let mut ran = Vec::new();
+        for halves in 0..8 {
+            let now = at("2026-01-05T10:00:00Z") + SignedDuration::from_mins(30 * halves);
+            let later = now + SignedDuration::from_mins(30);
+            ran.extend(
+                due.passed(due.begin(now), later)
+                    .map(|(slot, count)| (slot.strftime("%H:%M:%S").to_string(), count)),
+            );
+        }
+        let expected = ["10:07:03", "11:07:03", "12:07:03", "13:07:03"];
+        assert_eq!(ran, expected.map(|slot| (slot.to_owned(), 1)));
+        // Before it was made, by a clock that is wrong.
+        assert_eq!(
+            due.next(at("2025-12-31T23:00:00Z")),
+            Some(at("2025-12-31T23:07:03Z"))
+        );
     }
 
     #[test]

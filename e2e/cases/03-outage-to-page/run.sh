@@ -3,20 +3,11 @@
 # that names tenant, probe, step, reason and region; it heals; the message is resolved.
 source "$(dirname "$0")/../../lib.sh"
 [ "${E2E_CONTEXT:-}" != current ] || { echo "skipped: needs the cluster's own network"; exit 0; }
+source "$root/e2e/prometheus.sh"
 work=$CLUSTER/alerting
 mkdir -p "$work"
-pids=()
-trap 'for p in "${pids[@]}"; do kill $p 2>/dev/null; done; wait' EXIT
 # The shipped rules, with the waits of an operations centre shortened for a test.
 sed 's/for: 2m/for: 6s/' "$root/charts/drmwatch/files/rules/drmwatch.yaml" >"$work/rules.yml"
-cat >"$work/prometheus.yml" <<YAML
-global: {scrape_interval: 2s, evaluation_interval: 2s}
-rule_files: [rules.yml]
-alerting: {alertmanagers: [{static_configs: [{targets: ["127.0.0.1:9093"]}]}]}
-scrape_configs:
-- job_name: drmwatch
-  file_sd_configs: [{files: [$work/pods.json], refresh_interval: 2s}]
-YAML
 slack="http://$(k -n $world_ns get service world -o jsonpath='{.spec.clusterIP}'):8080/slack"
 cat >"$work/alertmanager.yml" <<YAML
 route: {receiver: slack, group_by: [tenant, probe, alertname], group_wait: 1s, group_interval: 2s, repeat_interval: 1h}
@@ -29,22 +20,10 @@ receivers:
     title: '{{ .Status | toUpper }} {{ .CommonLabels.alertname }}'
     text: '{{ range .Alerts }}{{ .Annotations.summary }}{{ "\n" }}{{ end }}'
 YAML
-promtool check config "$work/prometheus.yml"
 amtool check-config "$work/alertmanager.yml"
-start() { setsid nsenter --net="/var/run/netns/$(cat "$CLUSTER/netns")" "$@" >"$CLUSTER/log/$(basename "$1").log" 2>&1 & pids+=($!); }
-# Debian builds Prometheus without kubernetes_sd: the pods are discovered by the same label and port name,
-# asked of the API server and handed over as a file.
-discover() {
-  while sleep 1; do
-    k get pods -A -l 'app.kubernetes.io/name in (drmwatch-operator,drmwatch-runner)' -o json | jq '[.items[] | select(.status.podIP != null) |
-      {labels: {pod: .metadata.name}, targets: [.status.podIP + ":" + (.spec.containers[0].ports[] | select(.name == "metrics") | .containerPort | tostring)]}]' \
-      >"$work/pods.new" && mv "$work/pods.new" "$work/pods.json"
-  done
-}
-discover 2>/dev/null & pids+=($!)
 start prometheus-alertmanager --config.file="$work/alertmanager.yml" --storage.path="$work/am" --web.listen-address=127.0.0.1:9093 --cluster.listen-address=
-start prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/tsdb" --web.listen-address=127.0.0.1:9090
-query() { inside curl -fsS 127.0.0.1:9090/api/v1/query --data-urlencode "query=$1" | jq -e ".data.result | length >= ${2:-1}"; }
+prometheus_up "$work" 2 'rule_files: [rules.yml]
+alerting: {alertmanagers: [{static_configs: [{targets: ["127.0.0.1:9093"]}]}]}'
 await 60 "Prometheus scrapes both runners" query 'drmwatch_runner_info' 2
 await 30 "every probe passes in Prometheus" query 'drmwatch_probe_success == 1' 2
 await 30 "the expected set" query 'drmwatch_probe_info' 2

@@ -2,30 +2,13 @@
 # Prometheus and prometheus-adapter, with an auditor who sees to it that no slot is lost on the way.
 source "$(dirname "$0")/../../lib.sh"
 [ "${E2E_CONTEXT:-}" != current ] || { echo "SKIPPED: needs the cluster's own network"; exit 0; }
+source "$root/e2e/prometheus.sh"
 work=$CLUSTER/scaling ns=scale
-mkdir -p "$work"
-pids=()
-trap 'for p in "${pids[@]}"; do kill $p 2>/dev/null; done; wait' EXIT
-start() { setsid nsenter --net="/var/run/netns/$(cat "$CLUSTER/netns")" "$@" >"$CLUSTER/log/scaling-$(basename "$1").log" 2>&1 </dev/null & pids+=($!); }
 # --- Prometheus and the custom-metrics API
-cat >"$work/prometheus.yml" <<YAML
-global: {scrape_interval: 2s}
-scrape_configs:
-- job_name: drmwatch
-  file_sd_configs: [{files: [$work/pods.json], refresh_interval: 1s}]
-  metric_relabel_configs: [{source_labels: [__name__], regex: drmwatch_runner_.*|drmwatch_shard_.*, action: keep}]
-YAML
-discover() {
-  while sleep 1; do
-    k -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o json | jq '[.items[] | select(.status.podIP != null and .metadata.deletionTimestamp == null) |
-      {labels: {pod: .metadata.name, namespace: .metadata.namespace}, targets: [.status.podIP + ":9464"]}]' >"$work/pods.new" && mv "$work/pods.new" "$work/pods.json"
-  done
-}
-discover 2>/dev/null & pids+=($!)
-start prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" --web.listen-address=127.0.0.1:9092
+prometheus_up "$work" 2
 sed -n '/^```yaml adapter/,/^```$/p' "$root/docs/scaling.md" | sed '1d;$d' >"$work/adapter.yaml"
 start "$BIN/prometheus-adapter" --secure-port=6444 --bind-address=10.93.0.2 --cert-dir="$work" --config="$work/adapter.yaml" \
-  --prometheus-url=http://127.0.0.1:9092 --metrics-relist-interval=5s --metrics-max-age=1m \
+  --prometheus-url=http://127.0.0.1:9090 --metrics-relist-interval=5s --metrics-max-age=1m \
   --lister-kubeconfig="$CLUSTER/admin.kubeconfig" --authentication-kubeconfig="$CLUSTER/admin.kubeconfig" --authorization-kubeconfig="$CLUSTER/admin.kubeconfig"
 k apply -f - <<YAML
 apiVersion: v1
@@ -77,14 +60,7 @@ all_run() { visits; [ "$(awk -v since=$(($(date +%s%3N) - 12000)) '$1 > since &&
 await 60 "a hundred probes run" all_run
 sleep 12
 from=$(date +%s%3N)
-listen() {
-  while sleep 2; do
-    for ip in $(k -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o jsonpath='{.items[*].status.podIP}'); do
-      { inside curl -fsS -m 2 "http://$ip:9464/metrics" || true; } | sed -n "s/^drmwatch_probe_slots_missed_total{.*probe=\"\(steady-[0-9]*\)\".*cause=\"\([^\"]*\)\"} /$ip \1 \2 /p" >>"$work/missed"
-    done
-  done
-}
-listen 2>/dev/null & pids+=($!)
+listen scale "$work/missed" 2>/dev/null & pids+=($!)
 # --- load up
 { for n in $(seq 1 400); do probe "load-$n" 5 "https://world.world.svc.cluster.local:8443/healthz" '  tls: {caCredential: ca}
 '; done; } | k apply --server-side -f - >/dev/null
@@ -101,8 +77,8 @@ to=$(date +%s%3N)
 sleep 3
 visits
 grep steady "$work/visits" >"$work/steady"
-touch "$work/missed"
-"$BINARIES/drmwatch-audit" "$work/steady" "$work/missed" --interval steady=10 --probes 100 --from "$from" --to "$to"
+grep steady "$work/missed" >"$work/told" || true
+"$BINARIES/drmwatch-audit" "$work/steady" "$work/told" --interval steady=10 --probes 100 --from "$from" --to "$to"
 k -n $ns delete drmprobes --all --wait --timeout=120s >/dev/null
 k delete namespace $ns --wait=false
 helm upgrade drmwatch "$root/charts/drmwatch" -n $system --reuse-values --set runners.autoscaling.enabled=false --wait --timeout 120s

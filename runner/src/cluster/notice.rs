@@ -1,7 +1,10 @@
 //! What a runner says of itself to its pool: one entry in a ConfigMap, written when it becomes saturated and taken out
 //! when it no longer is. The operator makes a condition of it.
 
-use super::Pool;
+use super::{
+    Pool,
+    patience::{Unanswered, patiently},
+};
 use crate::load::Reading;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -65,12 +68,12 @@ impl Notice {
         }
     }
 
-    async fn write(&self, identity: &str, text: Option<String>) -> Result<(), Error> {
+    async fn write(&self, identity: &str, text: Option<String>) -> Result<(), Unanswered> {
         let name = format!("{}-runners", self.pool.name);
         let value = text.clone().map_or(Value::Null, Value::String);
         let patch = Patch::Merge(json!({ "data": { identity: value } }));
-        match self.api.patch(&name, &PatchParams::default(), &patch).await {
-            Err(Error::Api(status)) if status.code == 404 => {}
+        match patiently(self.api.patch(&name, &PatchParams::default(), &patch)).await {
+            Err(Unanswered::Api(Error::Api(status))) if status.code == 404 => {}
             other => return other.map(drop),
         }
         let Some(text) = text else { return Ok(()) };
@@ -79,6 +82,8 @@ impl Notice {
             data: Some([(identity.to_owned(), text)].into()),
             ..ConfigMap::default()
         };
-        self.api.create(&PostParams::default(), &map).await.map(drop)
+        patiently(self.api.create(&PostParams::default(), &map))
+            .await
+            .map(drop)
     }
 }

@@ -2,9 +2,13 @@
 //!
 //! Every runner keeps one member Lease alive. Each computes for itself, by rendezvous hashing over the
 //! live members, who should own each shard; a shard's own Lease says who does, and changes hands only
-//! when its holder has let go or has died. So a voluntary hand-over leaves no gap, a crash is taken
-//! over once two renewals of the member Lease are missing, and two runners that disagree for a moment
-//! run a slot twice rather than not at all.
+//! when its holder has let go or has died. A crash is taken over once two renewals of the member Lease
+//! are missing, and two runners that disagree for a moment run a slot twice rather than not at all.
+//!
+//! A voluntary hand-over has three parts. The holder lets what runs end, begins nothing more, leaves what
+//! the probes remember, and lets the Lease go: it *offers* the shard, and keeps its plans. Another takes
+//! the Lease, reads the plans, and says so: it is *ready*. Only then does the first forget. Should the API
+//! server go away, or nobody take what is offered, the first goes on with it.
 
 use drmwatch_plan::owners;
 use jiff::Timestamp;
@@ -22,6 +26,8 @@ pub const EXPIRY: Duration = Duration::from_secs(5);
 pub const FRESH: Duration = Duration::from_secs(1);
 /// A member whose Lease has stood still for this long will not come back: pods have new names.
 const FORGOTTEN: Duration = Duration::from_secs(600);
+/// What was offered for so long, while nobody began to work on it, is gone on with.
+const OFFER: Duration = Duration::from_secs(10);
 /// Between two looks that are further apart than that we were blind.
 const BLIND: Duration = Duration::from_secs(3);
 
@@ -41,6 +47,8 @@ pub struct Holder {
     pub identity: Option<String>,
     /// When it changed hands, or was let go.
     pub at: Option<Timestamp>,
+    /// Its holder has the plans, and works.
+    pub ready: bool,
 }
 
 /// What to do about one shard.
@@ -51,18 +59,27 @@ pub enum Step {
     /// Nobody who lives has it, and it should be ours: write our name into its Lease, and begin to work if nobody was
     /// faster.
     Take(Option<Timestamp>),
-    /// It is another's now, or should be: end the work.
+    /// It should be another's: let what runs end, then let the Lease go.
+    Offer,
+    /// What was offered is ours after all: go on.
+    GoOn,
+    /// Another works on it: forget it.
     End,
-    /// Nothing of it runs here any more: let the Lease go.
-    LetGo,
+}
+
+/// What a runner does with a shard.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Hold {
+    Runs,
+    /// Nothing of it runs, but it could go on. Since when.
+    Offered(Duration),
 }
 
 /// What one runner knows.
 pub struct Ownership {
     identity: String,
     shards: u32,
-    /// Shards that run here.
-    held: BTreeSet<u32>,
+    held: BTreeMap<u32, Hold>,
     /// Renew time last seen of each member, and when we saw it change, since our beginning.
     seen: BTreeMap<String, (Option<Timestamp>, Duration)>,
     looked: Duration,
@@ -78,7 +95,7 @@ impl Ownership {
         Ownership {
             identity: identity.to_owned(),
             shards,
-            held: BTreeSet::new(),
+            held: BTreeMap::new(),
             seen: BTreeMap::new(),
             looked: Duration::ZERO,
             should: Default::default(),
@@ -86,8 +103,8 @@ impl Ownership {
         }
     }
 
-    /// What to do after a look at the Leases, `now` after our beginning. [`Ownership::took`] tells how a take ended; the
-    /// other steps are counted as done.
+    /// What to do after a look at the Leases, `now` after our beginning. [`Ownership::took`] tells how a take ended,
+    /// [`Ownership::go_on`] that an offer could not be made; the other steps are counted as done.
     pub fn look(&mut self, leases: &Leases, now: Duration) -> Vec<(u32, Step)> {
         let live = self.live(leases, now);
         if self.should.0 != live {
@@ -103,41 +120,63 @@ impl Ownership {
         let nobody = Holder::default();
         for shard in 0..self.shards {
             let lease = leases.shards.get(&shard).unwrap_or(&nobody);
-            let holder = lease.identity.as_deref();
-            let mine = holder == Some(self.identity.as_str());
-            let should = self.should.1.contains(&shard);
-            let free = holder.is_none_or(|h| !live.contains(h));
-            let since = || match holder {
+            let whose = match lease.identity.as_deref() {
+                Some(holder) if holder == self.identity => Whose::Ours,
+                Some(holder) if live.contains(holder) && lease.ready => Whose::Others,
+                Some(holder) if live.contains(holder) => Whose::Coming,
+                _ => Whose::Nobodys,
+            };
+            let since = match lease.identity.as_deref() {
                 None => lease.at,
                 Some(dead) => leases.members.get(dead).copied().flatten(),
             };
-            let step = match decide(self.held.contains(&shard), mine, should, free) {
-                Decision::Keep => continue,
-                Decision::Begin => Step::Begin(self.before),
-                Decision::Take => Step::Take(since()),
-                // What runs is ended first; the Lease is let go after the next look, when nothing is held.
-                Decision::End => Step::End,
-                Decision::LetGo => Step::LetGo,
+            let should = self.should.1.contains(&shard);
+            let tired = |at: &Hold| matches!(at, Hold::Offered(at) if now.saturating_sub(*at) > OFFER);
+            let held = self.held.get(&shard);
+            let step = match decide(held.copied(), whose, should) {
+                None if held.is_some_and(tired) => Step::GoOn,
+                None => continue,
+                Some(Decision::Begin) => Step::Begin(self.before),
+                Some(Decision::Take) => Step::Take(since),
+                Some(Decision::Offer) => Step::Offer,
+                Some(Decision::GoOn) => Step::GoOn,
+                Some(Decision::End) => Step::End,
             };
             match step {
-                Step::Begin(_) => drop(self.held.insert(shard)),
+                Step::Begin(_) | Step::GoOn => drop(self.held.insert(shard, Hold::Runs)),
+                Step::Offer => drop(self.held.insert(shard, Hold::Offered(now))),
                 Step::End => drop(self.held.remove(&shard)),
-                Step::Take(_) | Step::LetGo => {}
+                Step::Take(_) => {}
             }
             steps.push((shard, step));
         }
         steps
     }
 
-    /// Our name is in the shard's Lease. Whether the work is to begin: it may have run on while we were cut off.
-    pub fn took(&mut self, shard: u32) -> bool {
-        self.held.insert(shard)
+    /// Our name is in the shard's Lease. What it is to us from now on: something to begin, to go on with, or nothing new,
+    /// since it ran on while we were cut off.
+    pub fn took(&mut self, shard: u32) -> Took {
+        match self.held.insert(shard, Hold::Runs) {
+            None => Took::New,
+            Some(Hold::Offered(_)) => Took::Offered,
+            Some(Hold::Runs) => Took::Running,
+        }
     }
 
-    /// Someone was faster. Whether the shard runs here nevertheless, and must end: it was ours before we were cut off, and
-    /// ran on until we knew.
-    pub fn refused(&mut self, shard: u32) -> bool {
-        self.held.remove(&shard)
+    /// This shard runs here, whatever its Lease says: it was in the cache, or could not be let go.
+    pub fn go_on(&mut self, shard: u32) {
+        self.held.insert(shard, Hold::Runs);
+    }
+
+    /// The Leases can't be read: what was offered is nobody's until they can. Shards to go on with.
+    pub fn blind(&mut self) -> Vec<u32> {
+        let offered = self.held.iter_mut().filter(|(_, hold)| **hold != Hold::Runs);
+        offered
+            .map(|(shard, hold)| {
+                *hold = Hold::Runs;
+                *shard
+            })
+            .collect()
     }
 
     /// Members that have been dead for long: their Leases may go.
@@ -150,9 +189,10 @@ impl Ownership {
         found.map(|(identity, _)| identity.as_str()).collect()
     }
 
-    /// Shards that run here.
-    pub fn held(&self) -> &BTreeSet<u32> {
-        &self.held
+    /// Whether the shard runs here.
+    #[cfg(test)]
+    fn runs(&self, shard: u32) -> bool {
+        self.held.get(&shard) == Some(&Hold::Runs)
     }
 
     /// Identities of the members that live.
@@ -178,28 +218,52 @@ impl Ownership {
     }
 }
 
+/// What a shard was before our name was written into its Lease.
 #[derive(Debug, PartialEq)]
-enum Decision {
-    Keep,
-    Begin,
-    Take,
-    End,
-    LetGo,
+pub enum Took {
+    /// It was not ours.
+    New,
+    /// We had offered it.
+    Offered,
+    /// It ran here all the time.
+    Running,
 }
 
-/// What we run (`held`), what the Lease says (`mine`, `free`), what hashing says (`should`).
-fn decide(held: bool, mine: bool, should: bool, free: bool) -> Decision {
-    match (held, mine, should) {
-        (true, true, true) => Decision::Keep,
-        (true, true, false) => Decision::End,
-        // Someone took it while we were away.
-        (true, false, _) if !free => Decision::End,
-        (true, false, true) => Decision::Take,
-        (true, false, false) => Decision::End,
-        (false, true, true) => Decision::Begin,
-        (false, true, false) => Decision::LetGo,
-        (false, false, true) if free => Decision::Take,
-        (false, false, _) => Decision::Keep,
+/// What a shard's Lease says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Whose {
+    Ours,
+    /// A live runner's that has its plans.
+    Others,
+    /// A live runner's that does not work on it yet.
+    Coming,
+    Nobodys,
+}
+
+#[derive(Debug, PartialEq)]
+enum Decision {
+    Begin,
+    Take,
+    Offer,
+    GoOn,
+    End,
+}
+
+/// What we do with a shard, what its Lease says, what hashing says.
+fn decide(held: Option<Hold>, whose: Whose, should: bool) -> Option<Decision> {
+    match (held, whose, should) {
+        // A container that was started anew, even where the shard should be another's: it is handed over like any other.
+        (None, Whose::Ours, _) => Some(Decision::Begin),
+        (None | Some(_), Whose::Nobodys, true) => Some(Decision::Take),
+        (None, ..) => None,
+        (Some(Hold::Runs), Whose::Ours, false) => Some(Decision::Offer),
+        // The write that let it go has failed, and we were told otherwise.
+        (Some(Hold::Offered(_)), Whose::Ours, _) => Some(Decision::GoOn),
+        // It was taken while we were away, or as it was meant to be.
+        (Some(_), Whose::Others, _) => Some(Decision::End),
+        // Who should have it will take it; until then it runs, or could.
+        (Some(_), Whose::Coming | Whose::Nobodys, _) => None,
+        (Some(Hold::Runs), Whose::Ours, true) => None,
     }
 }
 

@@ -14,10 +14,41 @@ use kube::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tracing::warn;
+
+/// Whether the plans of a shard are here. Clones share it.
+#[derive(Clone)]
+pub struct Loaded {
+    here: Arc<AtomicBool>,
+    news: Arc<Notify>,
+}
+
+impl Loaded {
+    /// Not yet; `news` will be told.
+    pub fn not_yet(news: &Arc<Notify>) -> Loaded {
+        Loaded {
+            here: Arc::default(),
+            news: news.clone(),
+        }
+    }
+
+    /// Whether they are.
+    pub fn get(&self) -> bool {
+        self.here.load(Ordering::Relaxed)
+    }
+
+    fn say(&self) {
+        if !self.here.swap(true, Ordering::Relaxed) {
+            self.news.notify_one();
+        }
+    }
+}
 
 /// Watches the plans of one shard.
 pub struct Source {
@@ -29,6 +60,7 @@ pub struct Source {
     pub unowned: Option<Timestamp>,
     pub metrics: Metrics,
     pub cache: Cache,
+    pub loaded: Loaded,
     /// UID of the plan in each Secret, by the Secret's name.
     pub known: BTreeMap<String, String>,
 }
@@ -55,6 +87,7 @@ impl Source {
                     self.drop_unlisted(&mut scheduler);
                     // What comes from now on is new.
                     self.unowned = None;
+                    self.loaded.say();
                 }
                 Ok(watcher::Event::Apply(secret)) => self.take(&secret, &mut *scheduler.lock().await),
                 Ok(watcher::Event::Delete(secret)) => {

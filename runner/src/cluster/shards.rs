@@ -2,7 +2,8 @@
 
 use super::{
     POOL_LABEL, Pool,
-    ownership::{EXPIRY, FRESH, Holder, Leases, Ownership, Step},
+    ownership::{EXPIRY, FRESH, Holder, Leases, Ownership, Step, Took},
+    patience::{Unanswered, patiently},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -11,32 +12,8 @@ use kube::{
     Api, Client, Error,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
-use tokio::time::{Instant, timeout, timeout_at};
-
-/// What answers later is taken for away.
-const PATIENCE: Duration = Duration::from_secs(4);
-
-/// Why a Lease could not be read or written.
-#[derive(thiserror::Error, Debug)]
-pub enum LeaseError {
-    /// The API server refused, or did not answer.
-    #[error("the API server: {0}")]
-    Api(#[from] Error),
-    /// It took too long.
-    #[error("the API server did not answer in time")]
-    Late,
-}
-
-async fn patiently<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, LeaseError> {
-    match timeout(PATIENCE, asked).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(LeaseError::Late),
-    }
-}
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::time::{Instant, timeout_at};
 
 /// Label that tells member and shard Leases apart.
 const ROLE_LABEL: &str = "drmwatch.io/lease";
@@ -54,14 +31,20 @@ pub struct Keeper {
     names: Names,
     ownership: Ownership,
     began: Instant,
+    /// The shards' Leases as they were at the last look, or have been written since.
+    found: BTreeMap<u32, Lease>,
 }
 
-/// What a tick changed.
+/// What a look at the Leases has changed.
 #[derive(Debug, Default, PartialEq)]
 pub struct Change {
     /// Shards to begin with, and since when nobody had them, where that is known.
     pub gained: Vec<(u32, Option<Timestamp>)>,
-    /// Shards to end.
+    /// Shards that were offered, and are to go on.
+    pub kept: Vec<u32>,
+    /// Shards to offer: when nothing of them runs, they are to be [let go](Keeper::let_go).
+    pub offered: Vec<u32>,
+    /// Shards that another works on.
     pub lost: Vec<u32>,
 }
 
@@ -80,6 +63,7 @@ impl Keeper {
             ownership: Ownership::new(identity, shards, before),
             names,
             began: Instant::now(),
+            found: BTreeMap::new(),
         }
     }
 
@@ -88,70 +72,148 @@ impl Keeper {
         self.names.clone()
     }
 
-    /// Looks, takes and gives.
-    pub async fn tick(&mut self) -> Result<Change, LeaseError> {
-        let names = &self.names;
+    /// Looks, and takes what should be ours. `works`: whether the plans of a shard are there, so that others may forget it.
+    pub async fn look(&mut self, works: impl Fn(u32) -> bool) -> Result<Change, Unanswered> {
+        let names = self.names.clone();
         let selector = format!("{POOL_LABEL}={}", names.pool.name);
         let selected = ListParams::default().labels(&selector);
         let found = patiently(names.api.list(&selected)).await?.items;
-        let (mut leases, mut shards) = (Leases::default(), BTreeMap::new());
-        for lease in &found {
-            match (role(lease), holder(lease), shard_number(lease)) {
+        let mut leases = Leases::default();
+        self.found.clear();
+        for lease in found {
+            match (role(&lease), holder(&lease), shard_number(&lease)) {
                 (Some("member"), Some(identity), _) => {
-                    leases.members.insert(identity.to_owned(), renewed(lease));
+                    leases.members.insert(identity.to_owned(), renewed(&lease));
                 }
                 (_, identity, Some(shard)) => {
-                    let identity = identity.map(str::to_owned);
-                    leases.shards.insert(
-                        shard,
-                        Holder {
-                            identity,
-                            at: renewed(lease),
-                        },
-                    );
-                    shards.insert(shard, lease);
+                    let holder = Holder {
+                        identity: identity.map(str::to_owned),
+                        at: renewed(&lease),
+                        ready: acquired(&lease),
+                    };
+                    leases.shards.insert(shard, holder);
+                    self.found.insert(shard, lease);
                 }
                 _ => {}
             }
         }
         let (mut change, looked) = (Change::default(), Instant::now());
         for (shard, step) in self.ownership.look(&leases, self.began.elapsed()) {
-            let lease = shards.get(&shard).copied();
-            // What is to begin or to end must be, even where a write in between fails.
             match step {
                 Step::Begin(since) => change.gained.push((shard, since)),
+                Step::GoOn => change.kept.push(shard),
+                Step::Offer => change.offered.push(shard),
                 Step::End => change.lost.push(shard),
                 // Should it succeed later than that, the next look finds it ours.
-                Step::Take(since) => match timeout_at(looked + FRESH, names.take(shard, lease)).await {
-                    Err(_) => {}
-                    Ok(Ok(true)) => {
-                        if self.ownership.took(shard) {
-                            change.gained.push((shard, since));
-                        }
-                    }
-                    Ok(Ok(false)) => change.lost.extend(self.ownership.refused(shard).then_some(shard)),
+                Step::Take(since) => match timeout_at(looked + FRESH, self.take(shard)).await {
+                    Err(_) | Ok(Ok(false)) => {}
+                    Ok(Ok(true)) => match self.ownership.took(shard) {
+                        Took::New => change.gained.push((shard, since)),
+                        Took::Offered => change.kept.push(shard),
+                        Took::Running => {}
+                    },
                     Ok(Err(error)) => names.failed(shard, &error),
                 },
-                Step::LetGo => {
-                    if let Err(error) = names.let_go(shard, lease).await {
-                        names.failed(shard, &error);
-                    }
-                }
+            }
+        }
+        let ours = |lease: &Lease| holder(lease) == Some(&names.identity) && !acquired(lease);
+        let ready = self
+            .found
+            .iter()
+            .filter(|(shard, lease)| ours(lease) && works(**shard));
+        for shard in ready.map(|(shard, _)| *shard).collect::<Vec<u32>>() {
+            if let Err(error) = self.ready(shard).await {
+                names.failed(shard, &error);
             }
         }
         Ok(change)
     }
 
-    /// Gives everything back, so that others need not wait for it to run out.
-    pub async fn leave(self) -> Result<(), LeaseError> {
-        let names = &self.names;
-        let held: BTreeSet<u32> = self.ownership.held().clone();
-        for shard in held {
-            let lease = patiently(names.api.get_opt(&names.shard_name(shard))).await?;
-            names.let_go(shard, lease.as_ref()).await?;
+    /// Writes our name into a shard's Lease, unless someone was faster.
+    async fn take(&mut self, shard: u32) -> Result<bool, Unanswered> {
+        let spec = self.names.spec();
+        if self.found.contains_key(&shard) {
+            return self.replace(shard, spec).await;
         }
-        let (name, how) = (names.member_name(), DeleteParams::default());
-        patiently(names.api.delete(&name, &how)).await.map(drop)
+        let lease = Lease {
+            spec: Some(spec),
+            ..self.names.lease(self.names.shard_name(shard), "shard")
+        };
+        let how = PostParams::default();
+        let created = unless_conflict(patiently(self.names.api.create(&how, &lease)).await)?;
+        Ok(self.now_is(shard, created))
+    }
+
+    /// Says that this runner works on the shard.
+    async fn ready(&mut self, shard: u32) -> Result<bool, Unanswered> {
+        let acquired = LeaseSpec {
+            acquire_time: Some(MicroTime(drmwatch_program::now())),
+            ..self.names.spec()
+        };
+        self.replace(shard, acquired).await
+    }
+
+    /// Lets the Leases of offered shards go, on which nothing has begun since `since`. Those that are to go on here, since
+    /// that could not be said.
+    pub async fn let_go(&mut self, offered: &[u32], since: Timestamp) -> Vec<u32> {
+        for (n, shard) in offered.iter().enumerate() {
+            if self.found.get(shard).and_then(holder) != Some(&self.names.identity) {
+                continue;
+            }
+            let nobody = LeaseSpec {
+                holder_identity: None,
+                renew_time: Some(MicroTime(since)),
+                ..self.names.spec()
+            };
+            // A conflict: someone has taken it meanwhile. The next look tells.
+            if let Err(error) = self.replace(*shard, nobody).await {
+                self.names.failed(*shard, &error);
+                let rest = &offered[n..];
+                rest.iter().for_each(|shard| self.ownership.go_on(*shard));
+                return rest.to_vec();
+            }
+        }
+        Vec::new()
+    }
+
+    /// The resource version goes along, so that of two who write one gets a conflict.
+    async fn replace(&mut self, shard: u32, spec: LeaseSpec) -> Result<bool, Unanswered> {
+        let lease = Lease {
+            spec: Some(spec),
+            ..self.found.get(&shard).cloned().unwrap_or_default()
+        };
+        let (name, how) = (self.names.shard_name(shard), PostParams::default());
+        let replaced = unless_conflict(patiently(self.names.api.replace(&name, &how, &lease)).await)?;
+        Ok(self.now_is(shard, replaced))
+    }
+
+    /// Whether a write has succeeded; later ones go on from what it left.
+    fn now_is(&mut self, shard: u32, written: Option<Lease>) -> bool {
+        let faster = written.is_some();
+        self.found.extend(written.map(|lease| (shard, lease)));
+        faster
+    }
+
+    /// Shards whose Leases are ours, as far as we know.
+    pub fn ours(&self) -> BTreeSet<u32> {
+        let ours = |(_, lease): &(&u32, &Lease)| holder(lease) == Some(&self.names.identity);
+        self.found.iter().filter(ours).map(|(shard, _)| *shard).collect()
+    }
+
+    /// The Leases can't be read. Shards that were offered, and are to go on.
+    pub fn blind(&mut self) -> Vec<u32> {
+        self.ownership.blind()
+    }
+
+    /// These run here: they were in the cache.
+    pub fn recalled(&mut self, shards: BTreeSet<u32>) {
+        shards.into_iter().for_each(|shard| self.ownership.go_on(shard));
+    }
+
+    /// Takes this runner's name off the list of members.
+    pub async fn leave(self) -> Result<(), Unanswered> {
+        let (name, how) = (self.names.member_name(), DeleteParams::default());
+        patiently(self.names.api.delete(&name, &how)).await.map(drop)
     }
 
     /// Removes what runners of long ago left behind; their names.
@@ -169,7 +231,7 @@ impl Keeper {
 }
 
 impl Names {
-    fn failed(&self, shard: u32, error: &LeaseError) {
+    fn failed(&self, shard: u32, error: &Unanswered) {
         let error = error as &dyn std::error::Error;
         tracing::warn!(shard, error, "a shard's Lease can't be written; will try again");
     }
@@ -182,7 +244,7 @@ impl Names {
     }
 
     /// Says that this runner lives.
-    pub async fn renew(&self) -> Result<(), LeaseError> {
+    pub async fn renew(&self) -> Result<(), Unanswered> {
         let lease = Lease {
             spec: Some(self.spec()),
             ..self.lease(self.member_name(), "member")
@@ -206,55 +268,13 @@ impl Names {
         let metadata = self.pool.metadata(name, (ROLE_LABEL, role));
         Lease { metadata, spec: None }
     }
-
-    /// Writes our name into a shard's Lease, unless someone was faster.
-    async fn take(&self, shard: u32, found: Option<&Lease>) -> Result<bool, LeaseError> {
-        let spec = Some(self.spec());
-        let Some(found) = found else {
-            let metadata = self.lease(self.shard_name(shard), "shard");
-            let (lease, how) = (Lease { spec, ..metadata }, PostParams::default());
-            return conflict_is_no(patiently(self.api.create(&how, &lease)).await);
-        };
-        self.replace(
-            shard,
-            Lease {
-                spec,
-                ..found.clone()
-            },
-        )
-        .await
-    }
-
-    async fn let_go(&self, shard: u32, found: Option<&Lease>) -> Result<(), LeaseError> {
-        let Some(found) = found.filter(|l| holder(l) == Some(&self.identity)) else {
-            return Ok(());
-        };
-        let spec = Some(LeaseSpec {
-            holder_identity: None,
-            ..self.spec()
-        });
-        self.replace(
-            shard,
-            Lease {
-                spec,
-                ..found.clone()
-            },
-        )
-        .await
-        .map(drop)
-    }
-
-    /// The resource version goes along, so that of two who write one gets a conflict.
-    async fn replace(&self, shard: u32, lease: Lease) -> Result<bool, LeaseError> {
-        let (name, how) = (self.shard_name(shard), PostParams::default());
-        conflict_is_no(patiently(self.api.replace(&name, &how, &lease)).await)
-    }
 }
 
-fn conflict_is_no(result: Result<Lease, LeaseError>) -> Result<bool, LeaseError> {
+/// What was written; nothing where someone else was faster.
+fn unless_conflict(result: Result<Lease, Unanswered>) -> Result<Option<Lease>, Unanswered> {
     match result {
-        Ok(_) => Ok(true),
-        Err(LeaseError::Api(Error::Api(status))) if status.code == 409 => Ok(false),
+        Ok(lease) => Ok(Some(lease)),
+        Err(Unanswered::Api(Error::Api(status))) if status.code == 409 => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -274,6 +294,14 @@ fn holder(lease: &Lease) -> Option<&str> {
 
 fn renewed(lease: &Lease) -> Option<Timestamp> {
     Some(lease.spec.as_ref()?.renew_time.as_ref()?.0)
+}
+
+/// Whether its holder works: the time of acquisition is written when the plans are there.
+fn acquired(lease: &Lease) -> bool {
+    lease
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.acquire_time.is_some())
 }
 
 fn shard_number(lease: &Lease) -> Option<u32> {

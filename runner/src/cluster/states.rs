@@ -1,11 +1,14 @@
 //! The hand-over of what probes remember: one ConfigMap for each shard, written when a shard is given up and
 //! read when it is taken. Without it the new owner looks twice where it must, so nothing waits for it.
 
-use super::Pool;
+use super::{
+    Pool,
+    patience::{Unanswered, patiently},
+};
 use crate::memory::Memory;
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap};
 use kube::{
-    Api, Client, Error,
+    Api, Client,
     api::{Patch, PatchParams},
 };
 use std::collections::BTreeMap;
@@ -36,7 +39,7 @@ impl HandOver {
     }
 
     /// Leaves the memories of these probes for the shard's next owner.
-    pub async fn leave(&self, shard: u32, uids: impl Iterator<Item = String>) {
+    pub async fn leave(&self, shard: u32, uids: Vec<String>) {
         let (mut data, mut bytes) = (BTreeMap::new(), 0);
         for uid in uids {
             let Some(packed) = self.memory.pack(&uid) else {
@@ -60,11 +63,8 @@ impl HandOver {
         };
         // The whole of it is ours: what an owner of long ago left goes.
         let apply = PatchParams::apply("drmwatch-runner").force();
-        match self
-            .api
-            .patch(&self.name(shard), &apply, &Patch::Apply(&map))
-            .await
-        {
+        let (name, patch) = (self.name(shard), Patch::Apply(&map));
+        match patiently(self.api.patch(&name, &apply, &patch)).await {
             Ok(_) => info!(
                 shard,
                 probes = count,
@@ -76,7 +76,7 @@ impl HandOver {
 
     /// Takes in what the shard's last owner left.
     pub async fn take(&self, shard: u32) {
-        match self.api.get_opt(&self.name(shard)).await {
+        match patiently(self.api.get_opt(&self.name(shard))).await {
             Ok(None) => {}
             Ok(Some(map)) => {
                 let now = drmwatch_program::now();
@@ -91,7 +91,7 @@ impl HandOver {
         }
     }
 
-    fn failed(&self, shard: u32, error: &Error) {
+    fn failed(&self, shard: u32, error: &Unanswered) {
         warn!(
             shard,
             error = error as &dyn std::error::Error,

@@ -2,7 +2,10 @@
 //! where the operator folds them into the probes' status. So a runner, which talks to hostile networks,
 //! needs no right on any tenant's object.
 
-use super::Pool;
+use super::{
+    Pool,
+    patience::{Unanswered, patiently},
+};
 use crate::sink::Transition;
 use drmwatch_plan::VerdictRecord;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -11,12 +14,12 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
-use tokio::{sync::mpsc, time::sleep};
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
-/// How long to wait before the next try when the API server is away.
-const RETRY: Duration = Duration::from_secs(2);
+/// Shards that are ours, as far as we know; nothing while the Leases can't be read.
+pub type Ours = Option<BTreeSet<u32>>;
 
 /// Writes transitions.
 pub struct Writer {
@@ -36,23 +39,33 @@ impl Writer {
         }
     }
 
-    /// Writes until there is nothing more to come and nothing left.
+    /// Writes until there is nothing more to come and nothing left. What a runner saw of a shard that it has lost is not
+    /// written over what the owner sees; that a probe has gone is true whoever says it. What can't be written is tried
+    /// again with the next news of whose the shards are.
     pub async fn run(
         mut self,
         mut transitions: mpsc::UnboundedReceiver<Transition>,
+        mut ours: watch::Receiver<Ours>,
         shard_of: impl Fn(&str) -> u32,
     ) {
         let mut open = true;
         while open || !self.pending.is_empty() {
-            if self.pending.is_empty() {
-                match transitions.recv().await {
+            tokio::select! {
+                next = transitions.recv(), if open => match next {
                     Some((uid, record)) => drop(self.pending.insert(uid, record)),
                     None => open = false,
-                }
+                },
+                Ok(()) = ours.changed() => {}
+                else => break,
             }
             while let Ok((uid, record)) = transitions.try_recv() {
                 self.pending.insert(uid, record);
             }
+            let Some(ours) = ours.borrow_and_update().clone() else {
+                continue;
+            };
+            self.pending
+                .retain(|uid, record| record.is_none() || ours.contains(&shard_of(uid)));
             let mut shards: BTreeMap<u32, BTreeMap<String, Value>> = BTreeMap::new();
             for (uid, record) in &self.pending {
                 let text = record.as_ref().map_or(Value::Null, |r| {
@@ -60,7 +73,6 @@ impl Writer {
                 });
                 shards.entry(shard_of(uid)).or_default().insert(key(uid), text);
             }
-            let mut failed = false;
             for (shard, entries) in shards {
                 match self.write(shard, &entries).await {
                     Ok(()) => self.pending.retain(|uid, _| shard_of(uid) != shard),
@@ -70,21 +82,17 @@ impl Writer {
                             error = &error as &dyn std::error::Error,
                             "verdicts can't be written; will try again"
                         );
-                        failed = true;
                     }
                 }
-            }
-            if failed {
-                sleep(RETRY).await;
             }
         }
     }
 
-    async fn write(&self, shard: u32, entries: &BTreeMap<String, Value>) -> Result<(), Error> {
+    async fn write(&self, shard: u32, entries: &BTreeMap<String, Value>) -> Result<(), Unanswered> {
         let name = format!("{}-verdicts-{shard}", self.pool.name);
         let patch = Patch::Merge(json!({ "data": entries }));
-        match self.api.patch(&name, &PatchParams::default(), &patch).await {
-            Err(Error::Api(status)) if status.code == 404 => {}
+        match patiently(self.api.patch(&name, &PatchParams::default(), &patch)).await {
+            Err(Unanswered::Api(Error::Api(status))) if status.code == 404 => {}
             other => return other.map(drop),
         }
         if entries.values().all(Value::is_null) {
@@ -100,7 +108,9 @@ impl Writer {
             data: Some(data),
             ..ConfigMap::default()
         };
-        self.api.create(&PostParams::default(), &map).await.map(drop)
+        patiently(self.api.create(&PostParams::default(), &map))
+            .await
+            .map(drop)
     }
 }
 

@@ -133,6 +133,10 @@ pub fn compile(
         interval_seconds: interval,
         cron: schedule.cron.clone(),
         time_zone: schedule.time_zone.clone(),
+        created: schedule
+            .cron
+            .as_ref()
+            .and(probe.metadata.creation_timestamp.as_ref().map(|at| at.0)),
         concurrency_policy: schedule.concurrency_policy,
         starting_deadline_seconds: schedule
             .starting_deadline_seconds
