@@ -61,6 +61,11 @@ bench: setup-rust setup-e2e ## speed and memory beside peers in the same run, as
 	@bash scripts/need.sh bench
 	bash scripts/bench.sh $(BIN)
 
+.PHONY: profile
+profile: setup-rust ## where a probe's CPU time goes, by perf; writes docs/profiles
+	@bash scripts/need.sh bench perf
+	bash scripts/profile.sh
+
 .PHONY: scale
 scale: setup-rust setup-e2e ## the operator beside a real control plane with SCALE_PROBES (10000) of SCALE_TENANTS (500)
 	bash e2e/scale/run.sh $(BIN)

@@ -39,8 +39,15 @@ listen() {
   while sleep 2; do
     ips=$(k --request-timeout=3s -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o jsonpath='{.items[*].status.podIP}' || echo "$ips")
     for ip in $ips; do
+      # A program that was started anew counts anew, perhaps to the same number: it is another runner.
       { inside curl -fsS -m 2 "http://$ip:9464/metrics" 2>/dev/null || true; } |
-        sed -n "s/^drmwatch_probe_slots_missed_total{.*tenant=\"$1\",probe=\"\([^\"]*\)\".*cause=\"\([^\"]*\)\"} /$ip \1 \2 /p" >>"$2"
+        awk -v ip="$ip" -v tenant="tenant=\"$1\"" -v FS='[{} ]' '
+          /^process_start_time_seconds/ {started = $NF}
+          /^drmwatch_probe_slots_missed_total/ && index($0, tenant) {
+            match($0, /probe="[^"]*"/); probe = substr($0, RSTART + 7, RLENGTH - 8)
+            match($0, /cause="[^"]*"/); told[probe " " substr($0, RSTART + 7, RLENGTH - 8)] = $NF
+          }
+          END {for (what in told) print ip "@" started, what, told[what]}' >>"$2"
     done
   done
 }

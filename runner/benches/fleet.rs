@@ -47,6 +47,8 @@ impl Runner {
                 &format!("127.0.0.1:{port}"),
             ])
             .env("DRMWATCH_LOG", "warn")
+            // As in its image.
+            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
             .stdin(Stdio::null())
             .spawn()
             .expect("taskset");

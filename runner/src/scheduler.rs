@@ -210,6 +210,11 @@ impl Scheduler {
         }
     }
 
+    /// The next verdict of each of these is news, whatever it is.
+    pub fn tell_again(&self, uids: &[String]) {
+        uids.iter().for_each(|uid| self.shared.sink.tell_again(uid));
+    }
+
     /// Goes on with what was drained; nobody has run it since `since`.
     pub fn go_on(&mut self, uids: &[String], since: Timestamp) {
         for uid in uids {

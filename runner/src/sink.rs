@@ -11,8 +11,19 @@ use std::{
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-/// A verdict that changed, with the UID of its probe; `None` when the probe has gone.
-pub type Transition = (String, Option<VerdictRecord>);
+/// What changed about a probe, with its UID.
+pub type Transition = (String, News);
+
+/// What changed about a probe.
+#[derive(Debug)]
+pub enum News {
+    /// Its verdict.
+    Verdict(VerdictRecord),
+    /// It is no more.
+    Gone,
+    /// It is another runner's: what is known of it here is old.
+    LeftToOthers,
+}
 
 /// What is shown of a probe on a terminal.
 #[derive(Clone)]
@@ -102,7 +113,12 @@ impl Sink {
             }
         }
         let record = VerdictRecord::new(plan, outcome);
-        let _ = self.transitions.send((plan.uid.clone(), Some(record)));
+        let _ = self.transitions.send((plan.uid.clone(), News::Verdict(record)));
+    }
+
+    /// The next verdict of the probe is news, whatever it is.
+    pub fn tell_again(&self, uid: &str) {
+        lock(&self.told).remove(uid);
     }
 
     /// Forgets a probe that is no longer to be run here. `gone`: and nowhere else.
@@ -112,9 +128,8 @@ impl Sink {
         if let Some(rows) = &self.rows {
             lock(rows).remove(&plan.id);
         }
-        if gone {
-            let _ = self.transitions.send((plan.uid.clone(), None));
-        }
+        let news = if gone { News::Gone } else { News::LeftToOthers };
+        let _ = self.transitions.send((plan.uid.clone(), news));
     }
 
     /// Every probe that has run, by name.

@@ -7,6 +7,8 @@ pub enum Program {
     Runner,
     /// `drmwatch-operator`; without a cluster the standalone runner in its stead.
     Operator,
+    /// Each of them.
+    Both,
 }
 
 /// What kind of metric it is.
@@ -158,6 +160,8 @@ catalogue! {
     BUDGET_LEFT = "drmwatch_tenant_budget_left_ratio", Kind::Gauge, Runner, true, [];
     /// Bytes of answer bodies that probing took from the tenant, as they came over the wire.
     RESPONSE_BYTES = "drmwatch_probe_response_bytes_total", Kind::Counter, Runner, true, [];
+    /// When the program started, seconds since 1970 (the name that Prometheus' own libraries use): counters that begin anew are told apart from ones that stand still.
+    PROCESS_START = "process_start_time_seconds", Kind::Gauge, Both, false, [];
     /// 1, with the runner's version, region and pool.
     RUNNER_INFO = "drmwatch_runner_info", Kind::Gauge, Runner, false, ["version", "region", "pool"];
     /// Plans that this runner works on.
@@ -213,8 +217,10 @@ mod tests {
                 name.ends_with("_total"),
                 "{name}"
             );
+            // One is everybody's.
             assert!(
-                name.starts_with("drmwatch_") && metric.help.trim().ends_with('.'),
+                (name.starts_with("drmwatch_") || name == "process_start_time_seconds")
+                    && metric.help.trim().ends_with('.'),
                 "{name}"
             );
             assert!(
@@ -245,7 +251,11 @@ mod tests {
             "Series about a probe also have the labels `{}`.\n",
             PROBE_LABELS.join("`, `")
         );
-        for (program, title) in [(Program::Runner, "Runner"), (Program::Operator, "Operator")] {
+        for (program, title) in [
+            (Program::Runner, "Runner"),
+            (Program::Operator, "Operator"),
+            (Program::Both, "Every program"),
+        ] {
             page += &format!("\n## {title}\n\n| name | type | labels | meaning |\n|---|---|---|---|\n");
             for metric in CATALOGUE.iter().filter(|m| m.program == program) {
                 let kind = match metric.kind {

@@ -3,8 +3,8 @@
 use crate::Due;
 use drmwatch_api::{Budget, ConcurrencyPolicy, EgressPolicy, Execution, SecretKeyRef, Step, Tls};
 use jiff::Timestamp;
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Key of a plan Secret that holds the plan.
 pub const PLAN_KEY: &str = "plan.json";
@@ -67,7 +67,7 @@ pub struct Plan {
     pub suspend: bool,
     /// The credentials that it needs, by name, and where their values lie.
     #[serde(default)]
-    pub credentials: BTreeMap<String, SecretKeyRef>,
+    pub credentials: LiteMap<String, SecretKeyRef>,
     /// Trust and client identity.
     #[serde(default)]
     pub tls: Tls,

@@ -1,11 +1,28 @@
 //! Secret values, which travel beside a plan, and the redaction of what leaves a run.
 
+use litemap::LiteMap;
 use secrecy::{ExposeSecret, SecretString};
-use std::collections::BTreeMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
+};
+
+/// Values that are in use, each once: thousands of probes of one tenant have the same.
+static VALUES: LazyLock<Mutex<Values>> = LazyLock::new(Default::default);
+
+#[derive(Default)]
+struct Values {
+    /// By their hash, whose key is this process's own; of two with the same hash only one is shared.
+    known: HashMap<u64, Weak<SecretString>>,
+    hasher: RandomState,
+    /// With so many, those that are gone are taken out.
+    most: usize,
+}
 
 /// Credential values by name. Can't be printed.
 #[derive(Clone, Default)]
-pub struct Secrets(BTreeMap<String, SecretString>);
+pub struct Secrets(LiteMap<Box<str>, Arc<SecretString>>);
 
 impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -16,7 +33,14 @@ impl std::fmt::Debug for Secrets {
 impl Secrets {
     /// Adds or replaces one.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.insert(name.into(), SecretString::from(value.into()));
+        self.0.insert(name.into().into(), shared(value.into()));
+    }
+
+    /// Gives back what was allocated ahead: there may be ten thousand of them.
+    pub fn shrink(&mut self) {
+        let mut entries = std::mem::take(&mut self.0).into_tuple_vec();
+        entries.shrink_to_fit();
+        self.0 = LiteMap::from_sorted_store_unchecked(entries);
     }
 
     /// The value of one.
@@ -26,13 +50,30 @@ impl Secrets {
 
     /// Every name with its value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, s)| (name.as_str(), s.expose_secret()))
+        self.0.iter().map(|(name, s)| (&**name, s.expose_secret()))
     }
 
     /// Every value.
     pub fn values(&self) -> impl Iterator<Item = &str> {
         self.0.values().map(|s| s.expose_secret())
     }
+}
+
+/// The value, shared with whoever has the same.
+fn shared(value: String) -> Arc<SecretString> {
+    let mut values = VALUES.lock().unwrap_or_else(PoisonError::into_inner);
+    let hash = values.hasher.hash_one(&value);
+    let known = values.known.get(&hash).and_then(Weak::upgrade);
+    if let Some(known) = known.filter(|known| known.expose_secret() == value) {
+        return known;
+    }
+    if values.known.len() >= values.most {
+        values.known.retain(|_, value| value.strong_count() > 0);
+        values.most = 2 * values.known.len() + 64;
+    }
+    let new = Arc::new(SecretString::from(value));
+    values.known.insert(hash, Arc::downgrade(&new));
+    new
 }
 
 /// Takes secret values out of texts that leave a run. What a step takes from an answer (tokens) counts
@@ -97,6 +138,29 @@ mod tests {
         redactor.add("-----BEGIN KEY-----\nMIIBsecretline\n-----END KEY-----");
         assert_eq!(redactor.redact("x abcdefgh y abcd z\n"), "x *** y *** z");
         assert_eq!(redactor.redact("at MIIBsecretline"), "at ***");
+    }
+
+    #[test]
+    fn a_value_is_kept_once_and_only_while_someone_has_it() {
+        let of = |value: &str| {
+            let mut secrets = Secrets::default();
+            secrets.insert("a", value);
+            secrets
+        };
+        let (one, two, other) = (
+            of("a value of one tenant"),
+            of("a value of one tenant"),
+            of("another"),
+        );
+        let at = |secrets: &Secrets| secrets.get("a").unwrap().as_ptr();
+        assert_eq!(at(&one), at(&two));
+        assert_eq!(
+            (one.get("a"), other.get("a")),
+            (Some("a value of one tenant"), Some("another"))
+        );
+        let weak = Arc::downgrade(one.0.get("a").unwrap());
+        drop((one, two));
+        assert!(weak.upgrade().is_none());
     }
 
     #[test]

@@ -146,6 +146,15 @@ fn main() {
         let url = format!("{scheme}://127.0.0.1:{port_of}/");
         let plan = prepared(&engine, &url, &ca);
         let address = SocketAddr::from(([127, 0, 0, 1], port_of));
+        // For a profiler: ours alone, of one scheme.
+        if let Ok(only) = std::env::var("ENGINE_PROFILE") {
+            if only == scheme {
+                for _ in 0..20 {
+                    ours(&runtime, &engine, &plan, &metrics);
+                }
+            }
+            continue;
+        }
         let (mut beside, mut over, mut own) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..=ROUNDS {
             let (a, b, c) = (

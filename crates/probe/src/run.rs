@@ -104,9 +104,15 @@ impl Prepared {
     }
 
     /// Makes a plan ready that leaves by another door.
-    pub fn behind(mut plan: Plan, secrets: Secrets, client: Box<dyn Door>) -> Result<Prepared, PrepareError> {
-        // There may be ten thousand of them.
+    pub fn behind(
+        mut plan: Plan,
+        mut secrets: Secrets,
+        client: Box<dyn Door>,
+    ) -> Result<Prepared, PrepareError> {
+        // There may be ten thousand of them; where the values lay is of no use any more.
         plan.steps.shrink_to_fit();
+        plan.credentials = Default::default();
+        secrets.shrink();
         let unusable = |e: String| PrepareError::Unusable(e);
         let mut expressions = Vec::new();
         let mut regexes = BTreeMap::new();

@@ -8,7 +8,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use drmwatch_metrics::{Metrics, render};
+use drmwatch_metrics::{Metrics, Owner, PROCESS_START, render};
 use std::{
     net::SocketAddr,
     sync::{
@@ -61,6 +61,8 @@ impl Health {
 
 /// Serves until the program ends; gives the address that it is bound to.
 pub async fn serve(listen: SocketAddr, metrics: Metrics, health: Health) -> std::io::Result<SocketAddr> {
+    let started = crate::now().as_millisecond() as f64 / 1e3;
+    metrics.set(&PROCESS_START, &Owner::program(), &[], started);
     let ready = health.clone();
     let app = Router::new()
         .route("/metrics", get(scrape))

@@ -63,7 +63,12 @@ fn audit(visits: &[i64], interval: i64, from: i64, to: i64) -> (usize, BTreeSet<
         .filter(|s| due.contains(s))
         .collect();
     let once: BTreeSet<i64> = seen.iter().copied().collect();
-    let gap = visits.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(i64::MAX);
+    let watched: Vec<i64> = visits
+        .iter()
+        .copied()
+        .filter(|at| (from..=to).contains(at))
+        .collect();
+    let gap = watched.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(i64::MAX);
     let missing = due.difference(&once).copied().collect();
     (due.len(), missing, seen.len() - once.len(), gap)
 }

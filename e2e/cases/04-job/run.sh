@@ -5,6 +5,9 @@ job() { k -n $tenant_ns get drmprobe cinema -o json | jq '{apiVersion, kind, met
 job | k apply -f -
 uid=$(k -n $tenant_ns get drmprobe cinema-job -o jsonpath='{.metadata.uid}')
 await 30 "a real CronJob" k -n $runners get cronjob "probe-$uid"
+# Should it never start, the shipped alert has something to count from.
+since() { scraped "$(leader)" 'drmwatch_probe_watched_since_timestamp_seconds\{.*probe="cinema-job"'; }
+await 30 "since when it is expected" since
 await 150 "the verdict of the CronJob's own slot" condition_is drmprobe cinema-job Healthy "True Pass"
 # From here on no slot comes by itself: which run is looked at must not hang on when the minute turns.
 k -n $tenant_ns patch drmprobe cinema-job --type=json -p '[{"op": "replace", "path": "/spec/schedule", "value": {"cron": "0 0 29 2 *"}}]'

@@ -8,7 +8,12 @@ runs() { # sum of finished slots over the runners that answer
 }
 fresh() { [ "$(printf '%.0f' "$(runs "$1")")" -gt "$2" ]; }
 holders() { k -n $runners get leases -l drmwatch.io/lease=shard -o jsonpath='{range .items[*]}{.spec.holderIdentity}{"\n"}{end}' | sort -u; }
-two() { [ "$(holders | grep -c .)" = 2 ]; }
+# Pods that leave may still hold some, and a Lease that was let go has no holder.
+two() {
+  local here
+  here=$(k -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o json | jq -r '.items[] | select(.metadata.deletionTimestamp == null) | .metadata.name' | sort)
+  [ "$(grep -c . <<<"$here")" = 2 ] && [ "$(holders)" = "$here" ]
+}
 await 60 "both runners hold shards" two
 victim=$(holders | first)
 now=$(date +%s)
@@ -17,7 +22,7 @@ taken() { ! holders | has "$victim"; }
 await 60 "the dead runner's shards are taken over" taken
 for probe in cinema acme-news; do await 30 "$probe runs on" fresh $probe $((now + 12)); done
 old=$(leader)
-k -n $system delete pod --grace-period=0 --force "$(k -n $system get pods -o wide | awk -v ip="${old%:*}" '$6 == ip {print $1}')"
+k -n $system delete --grace-period=0 --force "$(k -n $system get pods --field-selector="status.podIP=${old%:*}" -o name)"
 other() { local at; at=$(leader) && [ "$at" != "$old" ]; }
 await 60 "another operator leads" other
 # A change after the change of leader is carried out.
@@ -41,3 +46,37 @@ trap - EXIT
 ready() { k get --raw=/readyz; }
 await 60 "the API server is back" ready
 await 60 "an operator leads again" leader
+# The API server has no room for the operator beyond one request at a time, and says so: 429, by its own priority and
+# fairness. The operator neither storms nor forgets.
+k apply -f - <<YAML
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: PriorityLevelConfiguration
+metadata: {name: no-room}
+spec: {type: Limited, limited: {nominalConcurrencyShares: 0, borrowingLimitPercent: 0, lendablePercent: 0, limitResponse: {type: Reject}}}
+---
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: FlowSchema
+metadata: {name: no-room}
+spec:
+  matchingPrecedence: 2
+  priorityLevelConfiguration: {name: no-room}
+  rules:
+  - subjects: [{kind: ServiceAccount, serviceAccount: {name: drmwatch-operator, namespace: $system}}]
+    resourceRules: [{verbs: ['*'], apiGroups: ['*'], resources: ['*'], clusterScope: true, namespaces: ['*']}]
+YAML
+many=100
+for n in $(seq 1 $many); do
+  printf -- '---\napiVersion: drmwatch.io/v1alpha1\nkind: DrmProbe\nmetadata: {name: many-%s, namespace: %s, labels: {many: "yes"}}\nspec:\n  tenantRef: {name: acme}\n  schedule: {intervalSeconds: 10}\n  timeoutSeconds: 5\n  steps: [{name: get, http: {url: "http://world.world.svc.cluster.local:8080/healthz"}}]\n' "$n" "$tenant_ns"
+done | k apply --server-side -f - >/dev/null
+began=$SECONDS
+refused() { k get --raw=/metrics | awk '/^apiserver_flowcontrol_rejected_requests_total\{flow_schema="no-room"/ {n += $2} END {print n + 0}'; }
+some() { [ "$(refused)" -gt 0 ]; }
+await 60 "the operator is refused" some
+healthy() { [ "$(k -n "$tenant_ns" get drmprobes -l many=yes -o jsonpath='{range .items[*]}{.status.conditions[?(@.type=="Healthy")].status}{"\n"}{end}' | grep -c True)" -ge "$1" ]; }
+await 120 "it gets on nevertheless" healthy 10
+rate=$(($(refused) / (SECONDS - began + 1)))
+echo "refused $(refused) times, $rate a second"
+[ $rate -lt 10 ] || fail "the operator storms: it is refused $rate times a second, though it is told to wait"
+k delete flowschema,prioritylevelconfiguration no-room
+await 120 "nothing is forgotten" healthy $many
+k -n "$tenant_ns" delete drmprobes -l many=yes --wait --timeout=120s >/dev/null

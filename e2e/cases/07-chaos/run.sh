@@ -163,6 +163,5 @@ k -n $runners patch runnerpool default --type=merge -p '{"spec":{"replicas":2}}'
 ended() { ! query 'ALERTS{alertname="ProbeNoData"}'; }
 await 120 "they are watched again, and the alerts end" ended
 
-k delete namespace $ns --wait=false
-k -n $ns delete drmprobes --all --wait --timeout=120s >/dev/null
+k delete namespace $ns --timeout=180s
 k -n $runners patch runnerpool default --type=merge -p '{"spec":{"replicas":2}}'

@@ -15,7 +15,7 @@ use crate::{
 };
 use dereference::Found;
 use drmwatch_api::{DrmProbe, Execution, MonitoredTenant, PlanRef, RunnerPool};
-use drmwatch_metrics::{Owner, PROBE_INFO};
+use drmwatch_metrics::{Owner, PROBE_INFO, WATCHED_SINCE};
 use drmwatch_plan::{Plan, ProbeId, compile};
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::{
@@ -234,10 +234,20 @@ fn expected(probe: &DrmProbe, context: &Context, readiness: &Readiness) {
         ..
     } = readiness
     else {
+        context.metrics.replace(&WATCHED_SINCE, &owner, None);
         return context.metrics.replace(&PROBE_INFO, &owner, None);
     };
     let interval = plan.longest_gap(drmwatch_program::now());
     let execution = format!("{:?}", plan.execution);
+    // Runners say since when they watch; of Jobs nobody else can, and one may never start.
+    match plan.execution {
+        Execution::Job if context.metrics.value(&WATCHED_SINCE, &owner, &[]).is_none() => {
+            let now = drmwatch_program::now().as_second() as f64;
+            context.metrics.set(&WATCHED_SINCE, &owner, &[], now);
+        }
+        Execution::Job => {}
+        Execution::Resident => context.metrics.replace(&WATCHED_SINCE, &owner, None),
+    }
     context
         .metrics
         .replace(&PROBE_INFO, &owner, Some((&[&execution], interval)));

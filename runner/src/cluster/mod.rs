@@ -124,6 +124,8 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
     loop {
         match keeper.look(|shard| worker.works(shard)).await {
             Ok(change) => {
+                // Before the first verdict of a new one.
+                ours.send_replace(Some(keeper.ours()));
                 for (shard, unowned) in change.gained {
                     worker.begin(shard, unowned).await;
                 }
@@ -137,7 +139,6 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
                 if std::mem::take(&mut first) {
                     worker.forget_others();
                 }
-                ours.send_replace(Some(keeper.ours()));
                 health.set_ready(true);
             }
             // Without the API server this runner keeps what it has: a slot may run twice, it is never

@@ -153,13 +153,12 @@ impl Ownership {
         steps
     }
 
-    /// Our name is in the shard's Lease. What it is to us from now on: something to begin, to go on with, or nothing new,
-    /// since it ran on while we were cut off.
+    /// Our name is in the shard's Lease. Whether it is something to begin or to go on with: it may have run on while we were
+    /// cut off.
     pub fn took(&mut self, shard: u32) -> Took {
         match self.held.insert(shard, Hold::Runs) {
             None => Took::New,
-            Some(Hold::Offered(_)) => Took::Offered,
-            Some(Hold::Runs) => Took::Running,
+            Some(_) => Took::Held,
         }
     }
 
@@ -223,10 +222,8 @@ impl Ownership {
 pub enum Took {
     /// It was not ours.
     New,
-    /// We had offered it.
-    Offered,
-    /// It ran here all the time.
-    Running,
+    /// We had offered it, or it ran here all the time.
+    Held,
 }
 
 /// What a shard's Lease says.

@@ -40,7 +40,7 @@ pub struct Keeper {
 pub struct Change {
     /// Shards to begin with, and since when nobody had them, where that is known.
     pub gained: Vec<(u32, Option<Timestamp>)>,
-    /// Shards that were offered, and are to go on.
+    /// Shards that were offered and are to go on, or that ran on and are ours again.
     pub kept: Vec<u32>,
     /// Shards to offer: when nothing of them runs, they are to be [let go](Keeper::let_go).
     pub offered: Vec<u32>,
@@ -109,8 +109,7 @@ impl Keeper {
                     Err(_) | Ok(Ok(false)) => {}
                     Ok(Ok(true)) => match self.ownership.took(shard) {
                         Took::New => change.gained.push((shard, since)),
-                        Took::Offered => change.kept.push(shard),
-                        Took::Running => {}
+                        Took::Held => change.kept.push(shard),
                     },
                     Ok(Err(error)) => names.failed(shard, &error),
                 },

@@ -6,7 +6,7 @@ use super::{
     Pool,
     patience::{Unanswered, patiently},
 };
-use crate::sink::Transition;
+use crate::sink::{News, Transition};
 use drmwatch_plan::VerdictRecord;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -39,9 +39,9 @@ impl Writer {
         }
     }
 
-    /// Writes until there is nothing more to come and nothing left. What a runner saw of a shard that it has lost is not
-    /// written over what the owner sees; that a probe has gone is true whoever says it. What can't be written is tried
-    /// again with the next news of whose the shards are.
+    /// Writes until there is nothing more to come and nothing left. What was seen of a shard that is another's is not written
+    /// over what its owner sees: it waits until the shard is ours, or has been given up. That a probe has gone is true
+    /// whoever says it. What can't be written is tried again with the next news of whose the shards are.
     pub async fn run(
         mut self,
         mut transitions: mpsc::UnboundedReceiver<Transition>,
@@ -52,22 +52,23 @@ impl Writer {
         while open || !self.pending.is_empty() {
             tokio::select! {
                 next = transitions.recv(), if open => match next {
-                    Some((uid, record)) => drop(self.pending.insert(uid, record)),
+                    Some(news) => self.take(news),
                     None => open = false,
                 },
                 Ok(()) = ours.changed() => {}
                 else => break,
             }
-            while let Ok((uid, record)) = transitions.try_recv() {
-                self.pending.insert(uid, record);
+            while let Ok(news) = transitions.try_recv() {
+                self.take(news);
             }
             let Some(ours) = ours.borrow_and_update().clone() else {
                 continue;
             };
-            self.pending
-                .retain(|uid, record| record.is_none() || ours.contains(&shard_of(uid)));
             let mut shards: BTreeMap<u32, BTreeMap<String, Value>> = BTreeMap::new();
             for (uid, record) in &self.pending {
+                if record.is_some() && !ours.contains(&shard_of(uid)) {
+                    continue;
+                }
                 let text = record.as_ref().map_or(Value::Null, |r| {
                     json!(serde_json::to_string(r).unwrap_or_default())
                 });
@@ -75,7 +76,7 @@ impl Writer {
             }
             for (shard, entries) in shards {
                 match self.write(shard, &entries).await {
-                    Ok(()) => self.pending.retain(|uid, _| shard_of(uid) != shard),
+                    Ok(()) => self.pending.retain(|uid, _| !entries.contains_key(&key(uid))),
                     Err(error) => {
                         warn!(
                             shard,
@@ -85,6 +86,14 @@ impl Writer {
                     }
                 }
             }
+        }
+    }
+
+    fn take(&mut self, (uid, news): Transition) {
+        match news {
+            News::Verdict(record) => drop(self.pending.insert(uid, Some(record))),
+            News::Gone => drop(self.pending.insert(uid, None)),
+            News::LeftToOthers => drop(self.pending.remove(&uid)),
         }
     }
 

@@ -121,15 +121,19 @@ impl Worker {
         since
     }
 
-    /// Goes on with shards that were offered.
+    /// Goes on with shards that were offered. Another may have said something of them meanwhile: what is so is said again.
     pub async fn go_on(&mut self, shards: &[u32]) {
         for shard in shards {
-            let Some(since) = self.held.get(shard).and_then(|held| held.offered) else {
+            let Some(held) = self.held.get(shard) else {
                 continue;
             };
+            let (offered, uids) = (held.offered, self.uids(*shard).await);
+            let mut scheduler = self.scheduler.lock().await;
+            scheduler.tell_again(&uids);
+            let Some(since) = offered else { continue };
             warn!(shard, "nobody took the shard; it goes on here");
-            let uids = self.uids(*shard).await;
-            self.scheduler.lock().await.go_on(&uids, since);
+            scheduler.go_on(&uids, since);
+            drop(scheduler);
             // What is new was made meanwhile.
             self.watch(*shard, None);
         }

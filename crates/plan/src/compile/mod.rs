@@ -16,6 +16,7 @@ use drmwatch_api::{
     Step,
 };
 use jiff::Timestamp;
+use litemap::LiteMap;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One mistake: where, and what must be instead.
@@ -98,7 +99,7 @@ pub fn compile(
         .chain(&probe.spec.credentials)
         .map(|credential| (credential.name.as_str(), credential))
         .collect();
-    let mut credentials = BTreeMap::new();
+    let mut credentials = LiteMap::new();
     for (name, field) in used {
         match known.get(name.as_str()) {
             Some(credential) => {

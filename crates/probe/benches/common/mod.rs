@@ -87,7 +87,11 @@ pub fn trusting(ca: &str) -> Arc<ClientConfig> {
     roots
         .add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap())
         .unwrap();
-    let builder = ClientConfig::builder().with_root_certificates(roots);
+    // The same suites are offered: the peer is the loop, not the cipher.
+    let builder = ClientConfig::builder_with_provider(Arc::new(drmwatch_probe::net::provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
     let mut config = builder.with_no_client_auth();
     config.resumption = rustls::client::Resumption::disabled();
     Arc::new(config)

@@ -15,7 +15,7 @@ mod tls;
 pub use failure::Failure;
 pub use guard::Guard;
 pub use resolve::Resolver;
-pub use tls::{PrepareError, TlsSetup};
+pub use tls::{PrepareError, TlsSetup, provider};
 
 use drmwatch_plan::{Hop, Reason, Verdict};
 use futures::future::BoxFuture;

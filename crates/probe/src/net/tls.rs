@@ -6,11 +6,12 @@ use drmwatch_api::Tls;
 use drmwatch_plan::{Hop, Reason, Secrets, Verdict};
 use jiff::Timestamp;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CipherSuite, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
         Resumption, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
+    crypto::CryptoProvider,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
 use sha2::{Digest, Sha256};
@@ -64,6 +65,30 @@ struct Setup {
     verifier: Arc<WebPkiServerVerifier>,
 }
 
+/// Cipher suites in the order in which Chrome offers them on machines with AES instructions (BoringSSL's): a server that
+/// leaves the choice to its client does with a probe what it does with a player.
+const OFFERED: [CipherSuite; 9] = [
+    CipherSuite::TLS13_AES_128_GCM_SHA256,
+    CipherSuite::TLS13_AES_256_GCM_SHA384,
+    CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
+
+/// The cryptography of a probe's connections.
+pub fn provider() -> CryptoProvider {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    let place = |suite: CipherSuite| OFFERED.iter().position(|offered| *offered == suite);
+    provider
+        .cipher_suites
+        .sort_by_key(|suite| place(suite.suite()).unwrap_or(OFFERED.len()));
+    provider
+}
+
 /// Every setup that a plan has, by a hash of what it was made from.
 static SHARED: Mutex<BTreeMap<[u8; 32], Weak<Setup>>> = Mutex::new(BTreeMap::new());
 
@@ -95,7 +120,7 @@ impl TlsSetup {
 impl Setup {
     fn new(tls: &Tls, secrets: &Secrets) -> Result<Setup, PrepareError> {
         let unusable = |e: &dyn std::fmt::Display| PrepareError::Unusable(e.to_string());
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(provider());
         let mut roots = RootCertStore::empty();
         match &tls.ca_credential {
             Some(name) => {
