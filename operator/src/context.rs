@@ -3,6 +3,7 @@
 use crate::{
     known::{Feed, Known, known},
     options::Options,
+    pressure::Pressure,
 };
 use drmwatch_api::{DrmProbe, MonitoredTenant, RunnerPool};
 use drmwatch_metrics::{Metrics, Owner, QUEUED};
@@ -34,6 +35,8 @@ pub struct Context {
     pub tenants: Known<MonitoredTenant>,
     pub pools: Known<RunnerPool>,
     pub probes: Known<DrmProbe>,
+    /// How much the API server can bear.
+    pub pressure: Pressure,
     recorder: Recorder,
     secrets: Mutex<Uses>,
     /// Objects that wait for a reconcile, by kind.
@@ -88,6 +91,7 @@ impl Context {
             client,
             metrics,
             options,
+            pressure: Pressure::default(),
             recorder,
             secrets: Mutex::default(),
             queue: Mutex::default(),

@@ -13,6 +13,7 @@ mod known;
 mod metered;
 mod options;
 mod pool;
+mod pressure;
 mod probe;
 mod tenant;
 

@@ -3,6 +3,7 @@
 use crate::{
     context::Context,
     known::{Feed, Known},
+    pressure::asked,
 };
 use drmwatch_api::{DrmProbe, MonitoredTenant, RunnerPool};
 use drmwatch_metrics::{Owner, RECONCILE_DURATION, RECONCILE_ERRORS, RECONCILES, RECONCILES_IN_FLIGHT};
@@ -100,11 +101,14 @@ where
     let kind = K::KIND;
     context.queue(kind, object.namespace(), object.name_any(), false);
     let program = Owner::program();
+    let place = context.pressure.enter().await;
     let started = Instant::now();
     context
         .metrics
         .shift(&RECONCILES_IN_FLIGHT, &program, &[kind], 1.0);
     let result = reconcile.await;
+    context.pressure.learn(&result);
+    drop(place);
     context
         .metrics
         .shift(&RECONCILES_IN_FLIGHT, &program, &[kind], -1.0);
@@ -143,13 +147,7 @@ pub fn retry<K: Reconciled>(object: Arc<K>, error: &Error, context: Arc<Context>
 /// How long to wait after so many failures in a row; `chance` spreads those that failed together, from 0 to 1.
 fn pause(error: &Error, failures: u32, chance: f64) -> Duration {
     let own = Duration::from_secs(1 << failures.clamp(1, 6)).min(Duration::from_secs(60));
-    let asked = match error {
-        Error::Api(kube::Error::Api(status)) if matches!(status.code, 429 | 503) => {
-            status.details.as_ref().map_or(0, |d| d.retry_after_seconds)
-        }
-        _ => 0,
-    };
-    let asked = Duration::from_secs(u64::from(asked.min(600)));
+    let asked = asked(error).unwrap_or_default().min(Duration::from_secs(600));
     own.max(asked).mul_f64(1.0 + chance / 2.0)
 }
 
