@@ -280,18 +280,19 @@ impl Running<'_> {
             exchanges: &mut exchanges,
         };
         let findings = &mut self.findings;
+        // The larger ones are kept apart: the memory of a run, and what it takes to move one, is that of its largest step.
         let result = if let Some(http) = &step.http {
             http::run(&mut context, step, http).await
         } else if let Some(stream) = &step.stream {
             let canary = wants_canary(&prepared.plan.steps, &step.name);
-            stream::run(&mut context, step, stream, canary, state, findings).await
+            Box::pin(stream::run(&mut context, step, stream, canary, state, findings)).await
         } else if let Some(license) = &step.license {
             let memory = state.licenses.entry(step.name.clone()).or_default();
-            license::run(&mut context, step, license, findings, memory).await
+            Box::pin(license::run(&mut context, step, license, findings, memory)).await
         } else if let Some(server) = &step.key_server {
-            key_server::run(&mut context, step, server, findings).await
+            Box::pin(key_server::run(&mut context, step, server, findings)).await
         } else if let Some(plugin) = &step.plugin {
-            plugin::run(&mut context, step, plugin).await
+            Box::pin(plugin::run(&mut context, step, plugin)).await
         } else {
             Err(Failure::internal("the step has no kind"))
         };
