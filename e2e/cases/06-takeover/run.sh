@@ -73,10 +73,11 @@ refused() { k get --raw=/metrics | awk '/^apiserver_flowcontrol_rejected_request
 some() { [ "$(refused)" -gt 0 ]; }
 await 60 "the operator is refused" some
 healthy() { [ "$(k -n "$tenant_ns" get drmprobes -l many=yes -o jsonpath='{range .items[*]}{.status.conditions[?(@.type=="Healthy")].status}{"\n"}{end}' | grep -c True)" -ge "$1" ]; }
-await 120 "it gets on nevertheless" healthy 10
-rate=$(($(refused) / (SECONDS - began + 1)))
-echo "refused $(refused) times, $rate a second"
-[ $rate -lt 10 ] || fail "the operator storms: it is refused $rate times a second, though it is told to wait"
+await 240 "it gets everything done nevertheless" healthy $many
+took=$((SECONDS - began)) times=$(refused)
+echo "refused $times times in $took s"
+# Who tries again at once is refused hundreds of times a second. At first nobody can know; then each refusal is followed by
+# a pause of a second, for each of two operators.
+[ "$times" -lt $((100 + 3 * took)) ] || fail "the operator storms: it is refused $times times in $took s, though it is told to wait"
 k delete flowschema,prioritylevelconfiguration no-room
-await 120 "nothing is forgotten" healthy $many
 k -n "$tenant_ns" delete drmprobes -l many=yes --wait --timeout=120s >/dev/null

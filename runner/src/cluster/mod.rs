@@ -132,6 +132,11 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
                 worker.go_on(&change.kept).await;
                 worker.end(&change.lost).await;
                 let since = worker.offer(&change.offered).await;
+                // Whose verdict comes last must be the next owner's.
+                ours.send_modify(|ours| {
+                    ours.iter_mut()
+                        .for_each(|ours| ours.retain(|s| !change.offered.contains(s)))
+                });
                 worker.go_on(&keeper.let_go(&change.offered, since).await).await;
                 for identity in keeper.tidy().await {
                     notice.forget(&identity).await;
@@ -173,6 +178,7 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
     let _ = beat.await;
     let all: Vec<u32> = worker.held.keys().copied().collect();
     let since = worker.offer(&all).await;
+    ours.send_replace(Some(Default::default()));
     keeper.let_go(&all, since).await;
     if let Err(error) = keeper.leave().await {
         let error = &error as &dyn Error;
