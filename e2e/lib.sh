@@ -47,7 +47,7 @@ scraped() { local text; text=$(inside curl -fsS "http://$1/metrics") && grep -E 
 leader() {
   local ip
   for ip in $(k -n $system get pods -l app.kubernetes.io/name=drmwatch-operator -o jsonpath='{.items[*].status.podIP}'); do
-    if scraped "$ip:9465" '^drmwatch_operator_leader\{?\}? 1' >/dev/null; then echo "$ip:9465"; return; fi
+    if scraped "$ip:9465" '^drmwatch_operator_leader\{region="[^"]*"\} 1' >/dev/null; then echo "$ip:9465"; return; fi
   done
   return 1
 }

@@ -49,7 +49,7 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let metrics = Metrics::default();
     let health = Health::default();
-    metrics.set(&LEADER, &Owner::program(), &[], 0.0);
+    metrics.set(&LEADER, &Owner::program(), &[&options.region], 0.0);
     let address = drmwatch_program::serve(options.listen, metrics.clone(), health.clone()).await?;
     info!(metrics = %address, region = options.region, "operator");
     let client = Client::try_default().await?;
@@ -70,7 +70,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         () = &mut stop => return Ok(()),
     }
     info!("leading");
-    metrics.set(&LEADER, &Owner::program(), &[], 1.0);
+    metrics.set(&LEADER, &Owner::program(), &[&options.region], 1.0);
     let (context, feeds) = Context::new(client, metrics, options);
     let context = Arc::new(context);
     let (probes, tenants, pools) = (Changes::default(), Changes::default(), Changes::default());

@@ -31,8 +31,8 @@ pub struct Load(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// When each run that goes on must have ended.
-    due: BTreeMap<u64, Instant>,
+    /// When each run that goes on began, and when it must have ended.
+    due: BTreeMap<u64, (Instant, Instant)>,
     runs: u64,
     /// Worst lag since the last measurement, seconds.
     lag: f64,
@@ -77,15 +77,31 @@ impl Load {
         let mut state = self.state();
         state.runs += 1;
         let number = state.runs;
-        state.due.insert(number, Instant::now() + timeout + WEDGED);
+        let now = Instant::now();
+        state.due.insert(number, (now, now + timeout + WEDGED));
         state.lag = state.lag.max(lag.unwrap_or(0.0));
         Going(self.clone(), number)
+    }
+
+    /// For how long before now it can't be said that all that was due has ended: as late as slots began just now, and since
+    /// the oldest run that goes on began, which counts for two seconds at most: a slow server of one probe must not
+    /// make others look missed. Should this runner die, its successor counts from there.
+    pub fn unsettled(&self) -> Duration {
+        let (state, now) = (self.state(), Instant::now());
+        let lately = state.measured.iter().rev().take(2).map(|m| m.lag);
+        let lag = Duration::from_secs_f64(lately.fold(state.lag, f64::max));
+        let oldest = state
+            .due
+            .values()
+            .map(|(began, _)| now.duration_since(*began))
+            .max();
+        lag.max(oldest.unwrap_or_default().min(EVERY))
     }
 
     /// Why the runner must be started anew, if it must: a run that never ends.
     pub fn wedged(&self) -> Option<String> {
         let (state, now) = (self.state(), Instant::now());
-        let over = state.due.values().filter(|due| **due < now).count();
+        let over = state.due.values().filter(|(_, due)| *due < now).count();
         (over > 0).then(|| format!("{over} runs should have ended long ago"))
     }
 
@@ -174,6 +190,24 @@ mod tests {
         // Late though it is not busy: something else takes the machine.
         assert!(pass(0.2, 1.5, 3).await.saturated);
         assert!(!pass(0.2, 0.01, 20).await.saturated);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_late_or_goes_on_is_not_settled() {
+        let load = Load::default();
+        assert_eq!(load.unsettled(), Duration::ZERO);
+        drop(load.begins(Duration::from_secs(1), Some(0.75)));
+        assert_eq!(load.unsettled(), Duration::from_millis(750));
+        // Two measurements later that is long ago.
+        for _ in 0..3 {
+            load.measure(Duration::ZERO, 1);
+        }
+        assert_eq!(load.unsettled(), Duration::ZERO);
+        let _slow = load.begins(Duration::from_secs(30), Some(0.0));
+        tokio::time::advance(Duration::from_millis(1500)).await;
+        assert_eq!(load.unsettled(), Duration::from_millis(1500));
+        tokio::time::advance(Duration::from_secs(20)).await;
+        assert_eq!(load.unsettled(), EVERY);
     }
 
     #[tokio::test(start_paused = true)]

@@ -138,7 +138,7 @@ fn apply(
         let owner = Owner::probe(&plan.id, &plan.region);
         if !plan.suspend {
             let interval = plan.longest_gap(drmwatch_program::now());
-            metrics.set(&PROBE_INFO, &owner, &["Resident"], interval);
+            metrics.set(&PROBE_INFO, &owner, &["Resident", "", "standalone"], interval);
         }
         known.insert(plan.uid.clone(), owner);
         scheduler.upsert(plan, secrets, fingerprint, None);

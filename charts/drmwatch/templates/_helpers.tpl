@@ -10,3 +10,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
+{{- /* Which rule files suit the view that the Prometheus here has. */ -}}
+{{- define "drmwatch.rules" -}}
+{{- $parts := dict "regional" (list "infrastructure" "regional") "global" (list "global") "central" (list "infrastructure" "global") "infrastructure" (list "infrastructure") -}}
+{{- get $parts .Values.rules.scope | toJson -}}
+{{- end -}}

@@ -35,6 +35,17 @@ impl Kind {
     }
 }
 
+/// Whose a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// The program's itself.
+    Program,
+    /// A probe's: it has [`PROBE_LABELS`].
+    Probe,
+    /// A pool's: it has [`POOL_LABELS`].
+    Pool,
+}
+
 /// One metric.
 #[derive(Debug, PartialEq)]
 pub struct Metric {
@@ -46,8 +57,8 @@ pub struct Metric {
     pub kind: Kind,
     /// Labels besides those of its owner.
     pub labels: &'static [&'static str],
-    /// Whether it belongs to a probe and has [`PROBE_LABELS`].
-    pub of_probe: bool,
+    /// Whose it is, and so which labels it has besides its own.
+    pub of: Of,
     /// Who exports it.
     pub program: Program,
     /// Meaning and unit.
@@ -57,6 +68,9 @@ pub struct Metric {
 /// Labels that every series about a probe has. Not `namespace`: scraping would rename it.
 pub const PROBE_LABELS: [&str; 4] = ["tenant_namespace", "tenant", "probe", "region"];
 
+/// Labels that every series about a pool has.
+pub const POOL_LABELS: [&str; 3] = ["region", "pool_namespace", "pool"];
+
 /// Seconds that matter to a program: from a millisecond to a minute.
 const SECONDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
@@ -65,11 +79,11 @@ const SECONDS: &[f64] = &[
 const WAITED: &[f64] = &[0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 macro_rules! catalogue {
-    ($($(#[doc = $doc:literal])+ $const:ident = $name:literal, $kind:expr, $program:ident, $of_probe:literal, [$($label:literal),*];)+) => {
+    ($($(#[doc = $doc:literal])+ $const:ident = $name:literal, $kind:expr, $program:ident, $of:ident, [$($label:literal),*];)+) => {
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
         enum Place { $($const),+ }
         $($(#[doc = $doc])+ pub static $const: Metric = Metric {
-            id: Place::$const as u16, name: $name, kind: $kind, labels: &[$($label),*], of_probe: $of_probe, program: Program::$program,
+            id: Place::$const as u16, name: $name, kind: $kind, labels: &[$($label),*], of: Of::$of, program: Program::$program,
             help: concat!($($doc),+),
         };)+
         /// Every metric, in the order of the reference page.
@@ -79,127 +93,131 @@ macro_rules! catalogue {
 
 catalogue! {
     /// 1 if the last conclusive run passed, 0 if it failed. Absent until a run was conclusive.
-    PROBE_SUCCESS = "drmwatch_probe_success", Kind::Gauge, Runner, true, [];
+    PROBE_SUCCESS = "drmwatch_probe_success", Kind::Gauge, Runner, Probe, [];
     /// 1 if the last run was inconclusive: the fault is then ours or the configuration's, and drmwatch_probe_success is what was known before.
-    PROBE_INCONCLUSIVE = "drmwatch_probe_inconclusive", Kind::Gauge, Runner, true, [];
+    PROBE_INCONCLUSIVE = "drmwatch_probe_inconclusive", Kind::Gauge, Runner, Probe, [];
     /// 1 with the step and the reason of the last run, while that run did not pass.
-    PROBE_FAILURE_INFO = "drmwatch_probe_failure_info", Kind::Gauge, Runner, true, ["step", "reason"];
+    PROBE_FAILURE_INFO = "drmwatch_probe_failure_info", Kind::Gauge, Runner, Probe, ["step", "reason"];
     /// Runs by outcome: pass, fail, inconclusive.
-    PROBE_RUNS = "drmwatch_probe_runs_total", Kind::Counter, Runner, true, ["outcome"];
+    PROBE_RUNS = "drmwatch_probe_runs_total", Kind::Counter, Runner, Probe, ["outcome"];
     /// Runs that did not pass, by the step that decided and the reason.
-    PROBE_FAILURES = "drmwatch_probe_failures_total", Kind::Counter, Runner, true, ["step", "reason"];
+    PROBE_FAILURES = "drmwatch_probe_failures_total", Kind::Counter, Runner, Probe, ["step", "reason"];
     /// Slots that were due.
-    SLOTS_EXPECTED = "drmwatch_probe_slots_expected_total", Kind::Counter, Runner, true, [];
+    SLOTS_EXPECTED = "drmwatch_probe_slots_expected_total", Kind::Counter, Runner, Probe, [];
     /// Slots whose run began.
-    SLOTS_STARTED = "drmwatch_probe_slots_started_total", Kind::Counter, Runner, true, [];
+    SLOTS_STARTED = "drmwatch_probe_slots_started_total", Kind::Counter, Runner, Probe, [];
     /// Slots whose run ended, with whatever outcome.
-    SLOTS_FINISHED = "drmwatch_probe_slots_finished_total", Kind::Counter, Runner, true, [];
+    SLOTS_FINISHED = "drmwatch_probe_slots_finished_total", Kind::Counter, Runner, Probe, [];
     /// Slots that did not run to their end, by why: late (beyond the starting deadline, or passed while the machine slept), overlap (they passed while a run went on that forbids another), replaced (their run was ended by the next one), budget (the tenant's budget did not allow them), no_owner (they passed while no runner had them, as far as its successor can tell), shutdown (their run had not ended when the runner had to).
-    SLOTS_MISSED = "drmwatch_probe_slots_missed_total", Kind::Counter, Runner, true, ["cause"];
+    SLOTS_MISSED = "drmwatch_probe_slots_missed_total", Kind::Counter, Runner, Probe, ["cause"];
     /// Unix time at which the last run began.
-    LAST_RUN = "drmwatch_probe_last_run_timestamp_seconds", Kind::Gauge, Runner, true, [];
+    LAST_RUN = "drmwatch_probe_last_run_timestamp_seconds", Kind::Gauge, Runner, Probe, [];
     /// Unix time since which this runner keeps the probe's schedule: of one by cron that was not due since, nothing else can be told.
-    WATCHED_SINCE = "drmwatch_probe_watched_since_timestamp_seconds", Kind::Gauge, Runner, true, [];
+    WATCHED_SINCE = "drmwatch_probe_watched_since_timestamp_seconds", Kind::Gauge, Runner, Probe, [];
     /// Seconds that a run took.
-    PROBE_DURATION = "drmwatch_probe_duration_seconds", Kind::Histogram(WAITED), Runner, true, [];
+    PROBE_DURATION = "drmwatch_probe_duration_seconds", Kind::Histogram(WAITED), Runner, Probe, [];
     /// Seconds that a step took.
-    STEP_DURATION = "drmwatch_step_duration_seconds", Kind::Summary, Runner, true, ["step"];
+    STEP_DURATION = "drmwatch_step_duration_seconds", Kind::Summary, Runner, Probe, ["step"];
     /// Seconds that a phase of one request took: dns, connect, tls, request, first_byte, transfer. A phase that did not happen is not counted.
-    PHASE_DURATION = "drmwatch_step_phase_duration_seconds", Kind::Summary, Runner, true, ["step", "phase"];
+    PHASE_DURATION = "drmwatch_step_phase_duration_seconds", Kind::Summary, Runner, Probe, ["step", "phase"];
     /// Seconds between the end of the newest segment and now, the oldest of the renditions looked at.
-    LIVE_EDGE_AGE = "drmwatch_stream_live_edge_age_seconds", Kind::Gauge, Runner, true, ["step"];
+    LIVE_EDGE_AGE = "drmwatch_stream_live_edge_age_seconds", Kind::Gauge, Runner, Probe, ["step"];
     /// Variants or representations that the manifest lists.
-    STREAM_VARIANTS = "drmwatch_stream_variants", Kind::Gauge, Runner, true, ["step"];
+    STREAM_VARIANTS = "drmwatch_stream_variants", Kind::Gauge, Runner, Probe, ["step"];
     /// What each stream check said in the last run (docs/checks.md): 0 it holds, 1 it does not, 2 it was skipped.
-    STREAM_CHECK_STATUS = "drmwatch_stream_check_status", Kind::Gauge, Runner, true, ["step", "check"];
+    STREAM_CHECK_STATUS = "drmwatch_stream_check_status", Kind::Gauge, Runner, Probe, ["step", "check"];
     /// Seconds between the newest segment and now, by method: pdt (program dates), timeline (MPD), prft (producer times in the media).
-    STREAM_LIVE_LATENCY = "drmwatch_stream_live_latency_seconds", Kind::Gauge, Runner, true, ["step", "method"];
+    STREAM_LIVE_LATENCY = "drmwatch_stream_live_latency_seconds", Kind::Gauge, Runner, Probe, ["step", "method"];
     /// Seconds that the manifest lists, the shortest of the renditions.
-    STREAM_WINDOW = "drmwatch_stream_window_seconds", Kind::Gauge, Runner, true, ["step"];
+    STREAM_WINDOW = "drmwatch_stream_window_seconds", Kind::Gauge, Runner, Probe, ["step"];
     /// Seconds by which the clock that the manifest gives to clients is ahead of ours.
-    STREAM_CLOCK_OFFSET = "drmwatch_stream_clock_offset_seconds", Kind::Gauge, Runner, true, ["step"];
+    STREAM_CLOCK_OFFSET = "drmwatch_stream_clock_offset_seconds", Kind::Gauge, Runner, Probe, ["step"];
     /// Seconds that a low-latency server held a blocking reload.
-    STREAM_BLOCKING_RELOAD = "drmwatch_stream_blocking_reload_seconds", Kind::Gauge, Runner, true, ["step"];
+    STREAM_BLOCKING_RELOAD = "drmwatch_stream_blocking_reload_seconds", Kind::Gauge, Runner, Probe, ["step"];
     /// Seconds until a stream was there that the probe waits for (`appearsWithinSeconds`): from the beginning of the run.
-    STREAM_APPEARED = "drmwatch_stream_appeared_seconds", Kind::Gauge, Runner, true, ["step"];
+    STREAM_APPEARED = "drmwatch_stream_appeared_seconds", Kind::Gauge, Runner, Probe, ["step"];
     /// Seconds until the slowest alternative location (pathway, base URL, duplicate variant) had answered.
-    STREAM_FAILOVER = "drmwatch_stream_failover_seconds", Kind::Gauge, Runner, true, ["step"];
+    STREAM_FAILOVER = "drmwatch_stream_failover_seconds", Kind::Gauge, Runner, Probe, ["step"];
     /// Seconds from pressing play to the first picture, put together from what the run measured.
-    STREAM_STARTUP = "drmwatch_stream_startup_seconds", Kind::Gauge, Runner, true, ["step"];
+    STREAM_STARTUP = "drmwatch_stream_startup_seconds", Kind::Gauge, Runner, Probe, ["step"];
     /// Download time of a whole segment over its playing time, the worst of the run; above 1 players stall.
-    STREAM_DOWNLOAD_RATIO = "drmwatch_stream_segment_download_ratio", Kind::Gauge, Runner, true, ["step"];
+    STREAM_DOWNLOAD_RATIO = "drmwatch_stream_segment_download_ratio", Kind::Gauge, Runner, Probe, ["step"];
     /// SmartCARE's quality of a whole segment's download in percent, the worst of the run.
-    STREAM_QUALITY = "drmwatch_stream_segment_quality_percent", Kind::Gauge, Runner, true, ["step"];
+    STREAM_QUALITY = "drmwatch_stream_segment_quality_percent", Kind::Gauge, Runner, Probe, ["step"];
     /// Bytes per second of the whole segments of the run.
-    STREAM_THROUGHPUT = "drmwatch_stream_throughput_bytes_per_second", Kind::Gauge, Runner, true, ["step"];
+    STREAM_THROUGHPUT = "drmwatch_stream_throughput_bytes_per_second", Kind::Gauge, Runner, Probe, ["step"];
     /// What a player dares to use of the throughput (0.7 of it) over the bit rate of a rung, counted from the lowest, 0; below 1 it can't be sustained.
-    STREAM_HEADROOM = "drmwatch_stream_headroom_ratio", Kind::Gauge, Runner, true, ["step", "rung"];
+    STREAM_HEADROOM = "drmwatch_stream_headroom_ratio", Kind::Gauge, Runner, Probe, ["step", "rung"];
     /// Seconds that a player has in its buffer, which joined with the first run and since then fetched the segments that the runs fetched whole.
-    STREAM_BUFFER = "drmwatch_stream_buffer_seconds", Kind::Gauge, Runner, true, ["step"];
+    STREAM_BUFFER = "drmwatch_stream_buffer_seconds", Kind::Gauge, Runner, Probe, ["step"];
     /// Runs in which that player's buffer was empty.
-    STREAM_STALLS = "drmwatch_stream_stalls_total", Kind::Counter, Runner, true, ["step"];
+    STREAM_STALLS = "drmwatch_stream_stalls_total", Kind::Counter, Runner, Probe, ["step"];
     /// Seconds since a new advertisement cue was seen, while there are some.
-    STREAM_CUE_AGE = "drmwatch_stream_last_cue_age_seconds", Kind::Gauge, Runner, true, ["step"];
+    STREAM_CUE_AGE = "drmwatch_stream_last_cue_age_seconds", Kind::Gauge, Runner, Probe, ["step"];
     /// Seconds since the advertisement break that is going on was first seen; 0 while there is none.
-    STREAM_BREAK_OPEN = "drmwatch_stream_ad_break_open_seconds", Kind::Gauge, Runner, true, ["step"];
+    STREAM_BREAK_OPEN = "drmwatch_stream_ad_break_open_seconds", Kind::Gauge, Runner, Probe, ["step"];
     /// Bytes that the last run took, as they came over the wire.
-    STREAM_FETCHED = "drmwatch_stream_fetched_bytes", Kind::Gauge, Runner, true, ["step"];
+    STREAM_FETCHED = "drmwatch_stream_fetched_bytes", Kind::Gauge, Runner, Probe, ["step"];
     /// Seconds from the licence request to the end of its answer.
-    LICENSE_LATENCY = "drmwatch_license_latency_seconds", Kind::Histogram(WAITED), Runner, true, ["step"];
+    LICENSE_LATENCY = "drmwatch_license_latency_seconds", Kind::Histogram(WAITED), Runner, Probe, ["step"];
     /// How far up the ladder a license or keyServer step came: 0 transport, 1 the DRM system's certificate of the server, 2 the refusal of what must be refused, 3 a licence for a recorded request, 4 for a fresh one, 5 keys of a key server.
-    LICENSE_LEVEL = "drmwatch_license_level", Kind::Gauge, Runner, true, ["step"];
+    LICENSE_LEVEL = "drmwatch_license_level", Kind::Gauge, Runner, Probe, ["step"];
     /// Unix time at which the DRM system's own certificate of the licence server expires.
-    DRM_CERTIFICATE_EXPIRY = "drmwatch_drm_certificate_expiry_timestamp_seconds", Kind::Gauge, Runner, true, ["step"];
+    DRM_CERTIFICATE_EXPIRY = "drmwatch_drm_certificate_expiry_timestamp_seconds", Kind::Gauge, Runner, Probe, ["step"];
     /// Unix time at which the first to expire of the credentials that a step used does so, by its own date (a stored JSON Web Token).
-    CREDENTIAL_EXPIRY = "drmwatch_credential_expiry_timestamp_seconds", Kind::Gauge, Runner, true, ["step"];
+    CREDENTIAL_EXPIRY = "drmwatch_credential_expiry_timestamp_seconds", Kind::Gauge, Runner, Probe, ["step"];
     /// Unix time at which the first to expire of the server certificates met by a step does so, recorded even when the certificate was refused.
-    CERTIFICATE_EXPIRY = "drmwatch_certificate_expiry_timestamp_seconds", Kind::Gauge, Runner, true, ["step"];
+    CERTIFICATE_EXPIRY = "drmwatch_certificate_expiry_timestamp_seconds", Kind::Gauge, Runner, Probe, ["step"];
     /// Requests that probing made, redirects included.
-    PROBE_REQUESTS = "drmwatch_probe_requests_total", Kind::Counter, Runner, true, [];
+    PROBE_REQUESTS = "drmwatch_probe_requests_total", Kind::Counter, Runner, Probe, [];
     /// What is left of the request budget of the probe's tenant, from 0 to 1; absent without a budget.
-    BUDGET_LEFT = "drmwatch_tenant_budget_left_ratio", Kind::Gauge, Runner, true, [];
+    BUDGET_LEFT = "drmwatch_tenant_budget_left_ratio", Kind::Gauge, Runner, Probe, [];
     /// Bytes of answer bodies that probing took from the tenant, as they came over the wire.
-    RESPONSE_BYTES = "drmwatch_probe_response_bytes_total", Kind::Counter, Runner, true, [];
+    RESPONSE_BYTES = "drmwatch_probe_response_bytes_total", Kind::Counter, Runner, Probe, [];
     /// When the program started, seconds since 1970 (the name that Prometheus' own libraries use): counters that begin anew are told apart from ones that stand still.
-    PROCESS_START = "process_start_time_seconds", Kind::Gauge, Both, false, [];
+    PROCESS_START = "process_start_time_seconds", Kind::Gauge, Both, Program, [];
     /// 1, with the runner's version, region and pool.
-    RUNNER_INFO = "drmwatch_runner_info", Kind::Gauge, Runner, false, ["version", "region", "pool"];
+    RUNNER_INFO = "drmwatch_runner_info", Kind::Gauge, Runner, Program, ["version", "region", "pool"];
     /// Plans that this runner works on.
-    RUNNER_PROBES = "drmwatch_runner_probes", Kind::Gauge, Runner, false, [];
+    RUNNER_PROBES = "drmwatch_runner_probes", Kind::Gauge, Runner, Program, [];
     /// Plans that this runner holds but can't use, because a credential in them is unusable.
-    RUNNER_UNUSABLE_PLANS = "drmwatch_runner_unusable_plans", Kind::Gauge, Runner, false, [];
+    RUNNER_UNUSABLE_PLANS = "drmwatch_runner_unusable_plans", Kind::Gauge, Runner, Program, [];
     /// Shards that this runner holds by Lease.
-    RUNNER_SHARDS = "drmwatch_runner_shards_held", Kind::Gauge, Runner, false, [];
+    RUNNER_SHARDS = "drmwatch_runner_shards_held", Kind::Gauge, Runner, Program, [];
     /// Slots whose run goes on or waits for its turn.
-    RUNNER_IN_FLIGHT = "drmwatch_runner_runs_in_flight", Kind::Gauge, Runner, false, [];
+    RUNNER_IN_FLIGHT = "drmwatch_runner_runs_in_flight", Kind::Gauge, Runner, Program, [];
     /// Share of their time that the runner's threads were busy in the last half minute, from 0 to 1: what to scale by.
-    RUNNER_BUSY = "drmwatch_runner_busy_ratio", Kind::Gauge, Runner, false, [];
+    RUNNER_BUSY = "drmwatch_runner_busy_ratio", Kind::Gauge, Runner, Program, [];
     /// 1 while the runner is about to fall behind: busy for 85 % of its time, or slots started a second late.
-    RUNNER_SATURATED = "drmwatch_runner_saturated", Kind::Gauge, Runner, false, [];
+    RUNNER_SATURATED = "drmwatch_runner_saturated", Kind::Gauge, Runner, Program, [];
     /// Plans of each shard that this runner holds.
-    SHARD_PROBES = "drmwatch_shard_probes", Kind::Gauge, Runner, false, ["shard"];
+    SHARD_PROBES = "drmwatch_shard_probes", Kind::Gauge, Runner, Program, ["shard"];
     /// Plans that this runner has in its cache on the disk, with which it starts while the API server is away.
-    CACHED_PLANS = "drmwatch_runner_cached_plans", Kind::Gauge, Runner, false, [];
+    CACHED_PLANS = "drmwatch_runner_cached_plans", Kind::Gauge, Runner, Program, [];
     /// Plans that could not be written to that cache, or a cache that could not be opened.
-    CACHE_ERRORS = "drmwatch_runner_cache_errors_total", Kind::Counter, Runner, false, [];
+    CACHE_ERRORS = "drmwatch_runner_cache_errors_total", Kind::Counter, Runner, Program, [];
     /// Seconds between the instant of a slot and the start of its run.
-    SLOT_LAG = "drmwatch_runner_slot_lag_seconds", Kind::Histogram(SECONDS), Runner, false, [];
-    /// Seconds between two slots of a probe that must run, of cron the longest such time: the expected set, told by the operator so that it outlives the runner.
-    PROBE_INFO = "drmwatch_probe_info", Kind::Gauge, Operator, true, ["execution"];
+    SLOT_LAG = "drmwatch_runner_slot_lag_seconds", Kind::Histogram(SECONDS), Runner, Program, [];
+    /// Seconds between two slots of a probe that must run, of cron the longest such time: the expected set, told by the operator so that it outlives the runner, with the pool that should run them.
+    PROBE_INFO = "drmwatch_probe_info", Kind::Gauge, Operator, Probe, ["execution", "pool_namespace", "pool"];
     /// Reconciles, by kind of resource.
-    RECONCILES = "drmwatch_operator_reconciles_total", Kind::Counter, Operator, false, ["kind"];
+    RECONCILES = "drmwatch_operator_reconciles_total", Kind::Counter, Operator, Program, ["kind"];
     /// Reconciles that broke, by kind of resource and cause: api, conflict, encoding.
-    RECONCILE_ERRORS = "drmwatch_operator_reconcile_errors_total", Kind::Counter, Operator, false, ["kind", "cause"];
+    RECONCILE_ERRORS = "drmwatch_operator_reconcile_errors_total", Kind::Counter, Operator, Program, ["kind", "cause"];
     /// Seconds that a reconcile took.
-    RECONCILE_DURATION = "drmwatch_operator_reconcile_duration_seconds", Kind::Histogram(SECONDS), Operator, false, ["kind"];
+    RECONCILE_DURATION = "drmwatch_operator_reconcile_duration_seconds", Kind::Histogram(SECONDS), Operator, Program, ["kind"];
     /// Reconciles going on now.
-    RECONCILES_IN_FLIGHT = "drmwatch_operator_reconciles_in_flight", Kind::Gauge, Operator, false, ["kind"];
+    RECONCILES_IN_FLIGHT = "drmwatch_operator_reconciles_in_flight", Kind::Gauge, Operator, Program, ["kind"];
     /// Objects that wait for a reconcile: changed, or to be tried again after one that broke.
-    QUEUED = "drmwatch_operator_queued", Kind::Gauge, Operator, false, ["kind"];
+    QUEUED = "drmwatch_operator_queued", Kind::Gauge, Operator, Program, ["kind"];
     /// Writes to the API server, by kind of the object written. Stands still when nothing changes.
-    WRITES = "drmwatch_operator_writes_total", Kind::Counter, Operator, false, ["kind"];
+    WRITES = "drmwatch_operator_writes_total", Kind::Counter, Operator, Program, ["kind"];
     /// 1 on the replica that holds the leader's Lease, 0 on the others.
-    LEADER = "drmwatch_operator_leader", Kind::Gauge, Operator, false, [];
+    LEADER = "drmwatch_operator_leader", Kind::Gauge, Operator, Program, ["region"];
+    /// Runners that a pool should have.
+    POOL_WANTED = "drmwatch_pool_runners_wanted", Kind::Gauge, Operator, Pool, [];
+    /// Runners of a pool that are ready.
+    POOL_READY = "drmwatch_pool_runners_ready", Kind::Gauge, Operator, Pool, [];
 }
 
 #[cfg(test)]
@@ -248,8 +266,9 @@ mod tests {
         let mut page =
             String::from("# Metrics\n\nGenerated from `crates/metrics` by `make generate`; do not edit.\n\n");
         page += &format!(
-            "Series about a probe also have the labels `{}`.\n",
-            PROBE_LABELS.join("`, `")
+            "Series about a probe also have the labels `{}`, those about a pool `{}`.\n",
+            PROBE_LABELS.join("`, `"),
+            POOL_LABELS.join("`, `")
         );
         for (program, title) in [
             (Program::Runner, "Runner"),
@@ -265,8 +284,10 @@ mod tests {
                     Kind::Summary => "summary",
                 };
                 let mut labels: Vec<String> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
-                if metric.of_probe {
-                    labels.insert(0, "*probe*".into());
+                match metric.of {
+                    Of::Program => {}
+                    Of::Probe => labels.insert(0, "*probe*".into()),
+                    Of::Pool => labels.insert(0, "*pool*".into()),
                 }
                 page += &format!(
                     "| `{}` | {kind} | {} | {} |\n",

@@ -3,14 +3,14 @@
 //! Ten thousand probes have half a million series, and nearly all of the memory that an idle probe takes is here: a
 //! series is sixteen bytes, its labels are text that is rendered once and shared by all that have the same.
 
-use crate::{CATALOGUE, Kind, Metric, PROBE_LABELS};
+use crate::{CATALOGUE, Kind, Metric, Of, POOL_LABELS, PROBE_LABELS};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Write,
     sync::{Arc, Mutex, MutexGuard},
 };
 
-/// Whom a series belongs to: the program itself, or a probe in a region. Its labels, as they are written.
+/// Whom a series belongs to: the program itself, a probe in a region, or a pool of one. Its labels, as they are written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Owner(pub(crate) Arc<str>);
 
@@ -25,6 +25,13 @@ impl Owner {
         let values = [id.namespace.as_str(), &id.tenant, &id.probe, region];
         let mut text = String::new();
         labels(&mut text, &PROBE_LABELS, &values);
+        Owner(text.into())
+    }
+
+    /// A pool of a region.
+    pub fn pool(region: &str, namespace: &str, name: &str) -> Owner {
+        let mut text = String::new();
+        labels(&mut text, &POOL_LABELS, &[region, namespace, name]);
         Owner(text.into())
     }
 }
@@ -145,7 +152,12 @@ impl Store {
     /// The series, which is made if it is not there.
     fn series(&mut self, metric: &'static Metric, owner: &Owner, values: &[&str]) -> (&mut Series, usize) {
         debug_assert_eq!(metric.labels.len(), values.len(), "labels of {}", metric.name);
-        debug_assert_eq!(metric.of_probe, !owner.0.is_empty(), "owner of {}", metric.name);
+        debug_assert_eq!(
+            metric.of == Of::Program,
+            owner.0.is_empty(),
+            "owner of {}",
+            metric.name
+        );
         if !self.owners.contains_key(owner) {
             self.owners.insert(owner.clone(), Series::default());
         }

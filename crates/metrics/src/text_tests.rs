@@ -32,7 +32,7 @@ fn filled() -> Metrics {
     }
     metrics.set(&PROBE_FAILURE_INFO, &owner("a"), &["s\\\"\n", "Timeout"], 1.0);
     metrics.add(&RECONCILES, &Owner::program(), &["DrmProbe"], 1);
-    metrics.set(&LEADER, &Owner::program(), &[], 0.0);
+    metrics.set(&LEADER, &Owner::program(), &["eu"], 0.0);
     metrics.observe(&SLOT_LAG, &Owner::program(), &[], 0.1);
     metrics
 }
@@ -147,7 +147,7 @@ fn both_formats_have_the_same_samples() {
         "# TYPE drmwatch_step_duration_seconds summary",
         r#"drmwatch_step_duration_seconds_sum{tenant_namespace="n",tenant="t",probe="a",region="eu",step="s"} 0.25"#,
         r#"drmwatch_step_duration_seconds_count{tenant_namespace="n",tenant="t",probe="a",region="eu",step="s"} 1"#,
-        "drmwatch_operator_leader 0.0",
+        "drmwatch_operator_leader{region=\"eu\"} 0.0",
     ] {
         assert!(plain.lines().any(|l| l == line), "{line}\n{plain}");
     }

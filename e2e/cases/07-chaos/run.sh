@@ -8,8 +8,8 @@ source "$root/e2e/prometheus.sh"
 away=${CHAOS_AWAY:-30} probes=500 fast=100
 folder=$CLUSTER/chaos
 mkdir -p "$folder"
-cp "$root/charts/drmwatch/files/rules/drmwatch.yaml" "$folder/rules.yml"
-prometheus_up "$folder" 5 'rule_files: [rules.yml]'
+cp "$root"/charts/drmwatch/files/rules/{infrastructure,regional}.yaml "$folder"
+prometheus_up "$folder" 5 'rule_files: [infrastructure.yaml, regional.yaml]'
 ns=chaos
 origin=http://$(k -n $world_ns get service world -o jsonpath='{.spec.clusterIP}'):8080
 k -n $runners patch runnerpool default --type=merge -p '{"spec":{"replicas":3}}'

@@ -11,6 +11,7 @@ use crate::{
     metered::{Error, controller, metered, retry},
 };
 use drmwatch_api::{RunnerPool, RunnerPoolStatus, condition};
+use drmwatch_metrics::{Owner, POOL_READY, POOL_WANTED};
 use drmwatch_plan::check_pool;
 use futures::StreamExt;
 use k8s_openapi::api::{
@@ -41,8 +42,14 @@ pub async fn run(
     let client = || context.client.clone();
     let watched = || watcher::Config::default().timeout(200);
     let owned = || watched().labels(objects::POOL_LABEL);
-    let generations = Generations::default();
+    let (generations, heard) = (Generations::default(), context.clone());
     controller(&context, &context.pools, feed, move |pool: &RunnerPool, gone| {
+        if gone {
+            let (namespace, name) = (pool.namespace().unwrap_or_default(), pool.name_any());
+            heard
+                .metrics
+                .forget(&Owner::pool(&heard.options.region, &namespace, &name));
+        }
         if generations.changed(pool, gone) {
             let _ = told.send(ObjectRef::from_obj(pool));
         }
@@ -72,10 +79,10 @@ pub async fn run(
 }
 
 async fn reconcile(pool: &RunnerPool, context: &Context) -> Result<Action, Error> {
+    let namespace = pool.namespace().ok_or(Error::Missing("namespace"))?;
     if pool.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let namespace = pool.namespace().ok_or(Error::Missing("namespace"))?;
     let problems = check_pool(pool);
     let mut replicas = (0, 0, 0);
     if problems.is_empty() {
@@ -95,6 +102,9 @@ async fn reconcile(pool: &RunnerPool, context: &Context) -> Result<Action, Error
         );
     }
     let wanted = pool.spec.replicas;
+    let owner = Owner::pool(&context.options.region, &namespace, &pool.name_any());
+    context.metrics.set(&POOL_WANTED, &owner, &[], wanted.into());
+    context.metrics.set(&POOL_READY, &owner, &[], replicas.1.into());
     let ready = match problems.first() {
         Some(problem) => Wanted::new(condition::READY, "False", "Invalid", problem.to_string()),
         None if replicas.1 >= wanted && replicas.2 >= wanted => Wanted::new(

@@ -206,6 +206,7 @@ async fn deliver(
     }
     Ok(Readiness::Delivered {
         at,
+        pool: found.pool.name_any(),
         suspended: plan.suspend,
         plan: Box::new(plan),
     })
@@ -228,14 +229,22 @@ async fn withdraw(probe: &DrmProbe, context: &Context, keep: Option<&PlanRef>) -
 /// Exports the probe as expected, or no longer.
 fn expected(probe: &DrmProbe, context: &Context, readiness: &Readiness) {
     let owner = Owner::probe(&id(probe), &context.options.region);
-    let Readiness::Delivered {
-        plan,
-        suspended: false,
-        ..
-    } = readiness
-    else {
-        context.metrics.replace(&WATCHED_SINCE, &owner, None);
-        return context.metrics.replace(&PROBE_INFO, &owner, None);
+    let delivered = probe.status.as_ref().is_some_and(|s| s.plan_ref.is_some());
+    let (plan, at, pool) = match readiness {
+        Readiness::Delivered {
+            plan,
+            at,
+            pool,
+            suspended: false,
+        } => (plan, at, pool),
+        // The last good plan goes on, and is expected to.
+        Readiness::Invalid(_) | Readiness::Missing(_) if delivered && !readiness.stops() => {
+            return still_expected(probe, context, &owner);
+        }
+        _ => {
+            context.metrics.replace(&WATCHED_SINCE, &owner, None);
+            return context.metrics.replace(&PROBE_INFO, &owner, None);
+        }
     };
     let interval = plan.longest_gap(drmwatch_program::now());
     let execution = format!("{:?}", plan.execution);
@@ -248,9 +257,25 @@ fn expected(probe: &DrmProbe, context: &Context, readiness: &Readiness) {
         Execution::Job => {}
         Execution::Resident => context.metrics.replace(&WATCHED_SINCE, &owner, None),
     }
+    let labels = [execution.as_str(), &at.namespace, pool];
     context
         .metrics
-        .replace(&PROBE_INFO, &owner, Some((&[&execution], interval)));
+        .replace(&PROBE_INFO, &owner, Some((&labels, interval)));
+}
+
+/// A probe whose last good plan goes on: what it says now is the best that is known of it.
+fn still_expected(probe: &DrmProbe, context: &Context, owner: &Owner) {
+    let at = probe.status.as_ref().and_then(|s| s.plan_ref.as_ref());
+    let (Some(at), Some(interval)) = (at, probe.spec.schedule.interval_seconds) else {
+        return;
+    };
+    let pool = probe.spec.pool_ref.as_ref().map(|p| p.name.as_str());
+    let pool = pool.unwrap_or(&context.options.default_pool);
+    let execution = format!("{:?}", probe.spec.execution);
+    let labels = [execution.as_str(), &at.namespace, pool];
+    context
+        .metrics
+        .replace(&PROBE_INFO, owner, Some((&labels, interval.into())));
 }
 
 fn id(probe: &DrmProbe) -> ProbeId {

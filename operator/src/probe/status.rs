@@ -16,6 +16,7 @@ pub enum Readiness {
     /// Its plan is with its pool.
     Delivered {
         at: PlanRef,
+        pool: String,
         suspended: bool,
         plan: Box<Plan>,
     },

@@ -16,6 +16,7 @@ use cache::Cache;
 use drmwatch_metrics::{Metrics, Owner, RUNNER_INFO, RUNNER_SHARDS};
 use drmwatch_probe::Engine;
 use drmwatch_program::{Health, asked_to_stop};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Client, api::ObjectMeta};
 use ownership::RENEW;
@@ -165,7 +166,7 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
         pulse.felt();
         // Before there is a plan, the last word is our predecessor's.
         if !first || recalled {
-            worker.cache.alive(drmwatch_program::now());
+            worker.cache.alive(pulse.settled());
         }
         tokio::select! {
             () = &mut stop => break,
@@ -211,6 +212,11 @@ impl Pulse {
         *self.turned.lock().unwrap_or_else(|e| e.into_inner()) = Instant::now();
     }
 
+    /// Until when all that was due has ended.
+    fn settled(&self) -> Timestamp {
+        drmwatch_program::now() - self.load.unsettled()
+    }
+
     fn broken(&self) -> Option<String> {
         let since = self.turned.lock().unwrap_or_else(|e| e.into_inner()).elapsed();
         let stuck = (since > STUCK).then(|| format!("the loop has not turned for {} s", since.as_secs()));
@@ -224,7 +230,7 @@ impl Pulse {
             match self.broken() {
                 Some(why) => error!(why, "the runner does not work; its shards are left to others"),
                 None => {
-                    if let Err(error) = names.renew().await {
+                    if let Err(error) = names.renew(self.settled()).await {
                         let error = &error as &dyn Error;
                         warn!(error, "the member Lease can't be renewed; what runs goes on");
                     }

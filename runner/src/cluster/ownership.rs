@@ -36,6 +36,8 @@ const BLIND: Duration = Duration::from_secs(3);
 pub struct Leases {
     /// When each member last renewed its Lease, by its own clock.
     pub members: BTreeMap<String, Option<Timestamp>>,
+    /// Until when all that was due has ended, as each member said when it renewed.
+    pub settled: BTreeMap<String, Timestamp>,
     /// Who holds each shard.
     pub shards: BTreeMap<u32, Holder>,
 }
@@ -85,7 +87,7 @@ pub struct Ownership {
     looked: Duration,
     /// Who lived at the last look, and which shards should then be ours.
     should: (BTreeSet<String>, BTreeSet<u32>),
-    /// When a runner of our name was last alive, before us.
+    /// Until when what was due had ended, when a runner of our name was last alive, before us.
     before: Option<Timestamp>,
 }
 
@@ -128,7 +130,7 @@ impl Ownership {
             };
             let since = match lease.identity.as_deref() {
                 None => lease.at,
-                Some(dead) => leases.members.get(dead).copied().flatten(),
+                Some(dead) => leases.settled.get(dead).copied(),
             };
             let should = self.should.1.contains(&shard);
             let tired = |at: &Hold| matches!(at, Hold::Offered(at) if now.saturating_sub(*at) > OFFER);

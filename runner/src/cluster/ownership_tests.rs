@@ -180,6 +180,10 @@ impl Runner {
         self.cached.clear();
         let wall = Timestamp::from_millisecond(now as i64 + self.skew * 1000).ok();
         server.leases.members.insert(self.name.clone(), wall);
+        server
+            .leases
+            .settled
+            .extend(wall.map(|at| (self.name.clone(), at)));
         let since = Duration::from_millis(now - self.began);
         let steps = self.ownership.look(&server.leases, since);
         let recent = 2 * RENEW.as_millis() as u64;
@@ -409,6 +413,7 @@ fn a_runner_that_comes_gets_its_share_and_nobody_else_takes() {
                 )
             })
             .collect(),
+        ..Leases::default()
     };
     let mut a = Ownership::new("a", SHARDS, None);
     let begun = a.look(&leases(&all), Duration::ZERO).len();

@@ -17,6 +17,8 @@ use tokio::time::{Instant, timeout_at};
 
 /// Label that tells member and shard Leases apart.
 const ROLE_LABEL: &str = "drmwatch.io/lease";
+/// Annotation of a member Lease: all that was due before then has ended.
+const SETTLED: &str = "drmwatch.io/settled";
 
 /// A way to this runner's Leases. Clones are the same.
 #[derive(Clone)]
@@ -58,7 +60,7 @@ impl Keeper {
         };
         // A container that was started anew in the same pod has a Lease from before.
         let before = patiently(names.api.get_opt(&names.member_name())).await;
-        let before = before.ok().flatten().as_ref().and_then(renewed);
+        let before = before.ok().flatten().as_ref().and_then(settled);
         Keeper {
             ownership: Ownership::new(identity, shards, before),
             names,
@@ -84,6 +86,9 @@ impl Keeper {
             match (role(&lease), holder(&lease), shard_number(&lease)) {
                 (Some("member"), Some(identity), _) => {
                     leases.members.insert(identity.to_owned(), renewed(&lease));
+                    leases
+                        .settled
+                        .extend(settled(&lease).map(|at| (identity.to_owned(), at)));
                 }
                 (_, identity, Some(shard)) => {
                     let holder = Holder {
@@ -242,12 +247,13 @@ impl Names {
         format!("{}-shard-{shard}", self.pool.name)
     }
 
-    /// Says that this runner lives.
-    pub async fn renew(&self) -> Result<(), Unanswered> {
-        let lease = Lease {
+    /// Says that this runner lives, and that all that was due before `settled` has ended.
+    pub async fn renew(&self, settled: Timestamp) -> Result<(), Unanswered> {
+        let mut lease = Lease {
             spec: Some(self.spec()),
             ..self.lease(self.member_name(), "member")
         };
+        lease.metadata.annotations = Some([(SETTLED.to_owned(), settled.to_string())].into());
         let apply = PatchParams::apply(&self.identity).force();
         let (name, patch) = (self.member_name(), Patch::Apply(&lease));
         patiently(self.api.patch(&name, &apply, &patch)).await.map(drop)
@@ -293,6 +299,12 @@ fn holder(lease: &Lease) -> Option<&str> {
 
 fn renewed(lease: &Lease) -> Option<Timestamp> {
     Some(lease.spec.as_ref()?.renew_time.as_ref()?.0)
+}
+
+/// Until when all that was due has ended, by a member's Lease.
+fn settled(lease: &Lease) -> Option<Timestamp> {
+    let said = lease.metadata.annotations.as_ref().and_then(|a| a.get(SETTLED));
+    said.and_then(|text| text.parse().ok()).or_else(|| renewed(lease))
 }
 
 /// Whether its holder works: the time of acquisition is written when the plans are there.

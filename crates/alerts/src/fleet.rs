@@ -1,0 +1,176 @@
+//! Alerts about the watchers themselves. Whoever watches is the first thing to doubt.
+
+use crate::{Group, IN_REGION, PAGE, RUNBOOKS, Rule, RuleFile, TICKET};
+use drmwatch_metrics::{
+    CACHE_ERRORS, LAST_RUN, LEADER, POOL_READY, POOL_WANTED, PROBE_INFO, RUNNER_INFO, RUNNER_SATURATED,
+    SLOTS_EXPECTED, SLOTS_FINISHED, SLOTS_MISSED, WATCHED_SINCE,
+};
+
+/// An alert with its severity and its runbook.
+pub(crate) fn alert(name: &str, severity: &str, expr: impl Into<String>) -> Rule {
+    Rule {
+        alert: Some(name.to_owned()),
+        expr: expr.into(),
+        ..Rule::default()
+    }
+    .label("severity", severity)
+    .annotation("runbook_url", format!("{RUNBOOKS}/{name}.md"))
+}
+
+/// An alert about a tenant. The Prometheus Operator routes an alert by the label `namespace` to the receivers that the
+/// tenant's own namespace declares.
+pub(crate) fn of_tenant(rule: Rule) -> Rule {
+    rule.label("namespace", "{{ $labels.tenant_namespace }}")
+}
+
+/// Labels that name a pool.
+const POOL: &str = "region, pool_namespace, pool";
+
+/// The rule file about the watchers.
+pub fn infrastructure() -> RuleFile {
+    let mut rules = runner_down();
+    rules.extend([
+        no_data(),
+        slots_missed(),
+        unaccounted(),
+        saturated(),
+        not_cached(),
+        operator_down(),
+        watchdog(),
+    ]);
+    RuleFile {
+        groups: vec![Group {
+            name: "drmwatch-watchers".into(),
+            interval: None,
+            rules,
+        }],
+    }
+}
+
+/// Alerts that a runner pool explains are told once, by the pool.
+fn unless_runners_are_down() -> String {
+    format!("unless on ({POOL}) ALERTS{{alertname=\"RunnerDown\",alertstate=\"firing\",severity=\"page\"}}")
+}
+
+fn runner_down() -> Vec<Rule> {
+    let (ready, wanted) = (POOL_READY.name, POOL_WANTED.name);
+    let of = |metric: &str| format!("max by ({POOL}) ({metric})");
+    let mut none = alert("RunnerDown", PAGE, format!("{} == 0\nand on ({POOL}) {} > 0", of(ready), of(wanted)))
+        .annotation("summary", "no runner of pool {{ $labels.pool_namespace }}/{{ $labels.pool }} in {{ $labels.region }} is ready: nothing of it is watched");
+    none.for_ = Some("1m");
+    let mut some = alert(
+        "RunnerDown",
+        TICKET,
+        format!("{0} > 0\nand on ({POOL}) {0} < on ({POOL}) {1}", of(ready), of(wanted)),
+    )
+    .annotation("summary", "only {{ $value }} runners of pool {{ $labels.pool_namespace }}/{{ $labels.pool }} in {{ $labels.region }} are ready: the others carry their load");
+    some.for_ = Some("10m");
+    vec![none, some]
+}
+
+fn no_data() -> Rule {
+    // The expected set comes from the operator, so it outlives the runner that may have died, and the Job that never
+    // starts. One by cron that was not yet due since its runner has it is kept, though it has not run. A take-over makes a
+    // run at most ten seconds late, a scrape shows it fifteen seconds later: two intervals and half a minute are too long,
+    // and with the wait that is within three intervals of a probe that runs every minute. A Job has to be scheduled and
+    // pulled as well, and is seen when it has ended: five minutes.
+    let (info, last, since) = (PROBE_INFO.name, LAST_RUN.name, WATCHED_SINCE.name);
+    let whole = format!("{IN_REGION}, pool_namespace, pool");
+    let mut rule = of_tenant(alert(
+        "ProbeNoData",
+        PAGE,
+        format!(
+            "max by ({whole}) ({info} > 0)\n\
+             unless on ({IN_REGION}) (time() - max by ({IN_REGION}) ({last} or {since})\n\
+             < max by ({IN_REGION}) (30 + 2 * {info}{{execution=\"Resident\"}} or 300 + 2 * {info}{{execution=\"Job\"}}))\n{}",
+            unless_runners_are_down()
+        ),
+    ))
+    .annotation("summary", "{{ $labels.tenant }}/{{ $labels.probe }} has not run for two intervals in {{ $labels.region }}: nobody watches it");
+    rule.for_ = Some("30s");
+    rule
+}
+
+fn slots_missed() -> Rule {
+    of_tenant(alert(
+        "SlotsMissed",
+        TICKET,
+        format!(
+            "sum by ({IN_REGION}, cause) (increase({}[15m])) > 2",
+            SLOTS_MISSED.name
+        ),
+    ))
+    .annotation(
+        "summary",
+        "{{ $labels.tenant }}/{{ $labels.probe }} missed slots in {{ $labels.region }}: {{ $labels.cause }}",
+    )
+}
+
+fn unaccounted() -> Rule {
+    // Every slot that is due must end as finished or as missed with a cause, or be on its way; what was on its way a
+    // quarter of an hour ago has ended long since. One slot of slack: a scrape sees one metric after the other.
+    let (expected, finished, missed) = (SLOTS_EXPECTED.name, SLOTS_FINISHED.name, SLOTS_MISSED.name);
+    let mut rule = of_tenant(alert(
+        "SlotsUnaccounted",
+        PAGE,
+        format!(
+            "max by ({IN_REGION}) (\n\
+             increase({expected}[15m] offset 2m)\n\
+             - increase({finished}[15m] offset 2m)\n\
+             - sum without (cause) (increase({missed}[15m] offset 2m))\n\
+             ) > 2"
+        ),
+    ))
+    .annotation("summary", "{{ $labels.tenant }}/{{ $labels.probe }} has slots in {{ $labels.region }} that neither finished nor were missed: a runner has lost track");
+    rule.for_ = Some("5m");
+    rule
+}
+
+fn saturated() -> Rule {
+    let mut rule = alert(
+        "RunnerSaturated",
+        TICKET,
+        format!(
+            "max by (region, pool) ({} * on (instance, job) group_left (region, pool) {}) == 1",
+            RUNNER_SATURATED.name, RUNNER_INFO.name
+        ),
+    )
+    .annotation("summary", "runners of pool {{ $labels.pool }} in {{ $labels.region }} are about to fall behind: more replicas or more CPU are needed");
+    rule.for_ = Some("5m");
+    rule
+}
+
+fn not_cached() -> Rule {
+    let mut rule = alert(
+        "PlansNotCached",
+        TICKET,
+        format!("sum by (instance) (increase({}[15m])) > 0", CACHE_ERRORS.name),
+    )
+    .annotation("summary", "runner {{ $labels.instance }} can't write its plans to its disk: it could not start without the API server");
+    rule.for_ = Some("15m");
+    rule
+}
+
+fn operator_down() -> Rule {
+    let leader = LEADER.name;
+    // Of a region that once had an operator, and of a Prometheus that never saw one.
+    let mut rule = alert(
+        "OperatorDown",
+        PAGE,
+        format!(
+            "sum by (region) ({leader}) != 1\n\
+             or count by (region) (last_over_time({leader}[6h])) unless on (region) {leader}\n\
+             or absent({leader}) unless on () last_over_time({leader}[6h])"
+        ),
+    )
+    .annotation("summary", "no drmwatch operator leads{{ with $labels.region }} in {{ . }}{{ end }}: changes of probes are not carried out, and what is expected is not told");
+    rule.for_ = Some("5m");
+    rule
+}
+
+fn watchdog() -> Rule {
+    alert("Watchdog", "none", "vector(1)").annotation(
+        "summary",
+        "always fires: route it to a heartbeat service, which calls when it stops coming",
+    )
+}

@@ -1,0 +1,38 @@
+//! What Prometheus is to make of the series: consensus, alerts, burn rates, and a runbook page for each alert.
+//!
+//! Everything here is a pure function from what users wrote to rule files. Names of series are the exporter's own
+//! constants, so that a metric that is renamed takes its rules along. The shipped files and pages are generated
+//! (`make generate`) and held to this crate by its tests; promtool is their judge (`charts/test.sh`).
+
+mod consensus;
+mod fleet;
+mod rule;
+mod runbook;
+mod services;
+
+pub use fleet::infrastructure;
+pub use rule::{Group, Rule, RuleFile};
+pub use runbook::{Page, page_of, pages};
+pub use services::services;
+
+/// Which view of the world a Prometheus has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// One region: each region says of itself what it sees.
+    Regional,
+    /// All regions (Thanos Ruler, Mimir, federation, remote write): a quorum of them decides.
+    Global,
+}
+
+/// What the annotation `runbook_url` begins with in the generated files; the chart puts its own value there.
+pub const RUNBOOKS: &str = "RUNBOOKS";
+
+/// Severity of what wakes people.
+pub(crate) const PAGE: &str = "page";
+/// Severity of what can wait for the morning.
+pub(crate) const TICKET: &str = "ticket";
+
+/// Labels that name a probe.
+pub(crate) const PROBE: &str = "tenant_namespace, tenant, probe";
+/// Labels that name a probe in a region.
+pub(crate) const IN_REGION: &str = "tenant_namespace, tenant, probe, region";

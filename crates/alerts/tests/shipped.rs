@@ -1,0 +1,80 @@
+//! The shipped files are what the code says. `UPDATE=1` writes them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use drmwatch_alerts::{RuleFile, Scope, infrastructure, page_of, pages, services};
+use std::{collections::BTreeSet, fs, path::Path};
+
+const HEAD: &str = "Generated from `crates/alerts` by `make generate`; do not edit. Unit-tested by promtool (charts/drmwatch/tests).";
+
+fn held(path: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    if std::env::var_os("UPDATE").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+    }
+    assert!(
+        fs::read_to_string(&path).unwrap_or_default() == text,
+        "{} is not what the code says; run `make generate`",
+        path.display()
+    );
+}
+
+fn files() -> [(&'static str, RuleFile); 3] {
+    [
+        ("infrastructure", infrastructure()),
+        ("regional", services(Scope::Regional)),
+        ("global", services(Scope::Global)),
+    ]
+}
+
+#[test]
+fn rule_files() {
+    for (name, file) in files() {
+        held(
+            &format!("charts/drmwatch/files/rules/{name}.yaml"),
+            &file.yaml(HEAD).unwrap(),
+        );
+    }
+}
+
+#[test]
+fn each_alert_has_its_page_and_each_page_its_alert() {
+    let rules: Vec<_> = files()
+        .into_iter()
+        .flat_map(|(_, f)| f.groups)
+        .flat_map(|g| g.rules)
+        .collect();
+    let alerts: BTreeSet<String> = rules.iter().filter_map(|r| r.alert.clone()).collect();
+    let paged: BTreeSet<String> = pages().iter().map(|p| p.alert.to_owned()).collect();
+    assert_eq!(alerts, paged);
+    let mut index = String::from(
+        "# Runbooks\n\nGenerated from `crates/alerts` by `make generate`; do not edit. One page for each alert.\n\n| alert | means |\n|---|---|\n",
+    );
+    for page in pages() {
+        held(&format!("docs/runbooks/{}.md", page.alert), &page.markdown());
+        index += &format!("| [{0}]({0}.md) | {1} |\n", page.alert, page.means);
+    }
+    held("docs/runbooks/README.md", &index);
+    for rule in rules.iter().filter(|r| r.alert.is_some()) {
+        let name = rule.alert.as_deref().unwrap();
+        assert!(page_of(name).is_some());
+        assert!(
+            rule.annotations.contains_key("summary") && rule.labels.contains_key("severity"),
+            "{name}"
+        );
+        assert!(
+            rule.annotations["runbook_url"].ends_with(&format!("/{name}.md")),
+            "{name}"
+        );
+        // The Prometheus Operator routes by it; who is about a tenant must have it.
+        let of_tenant = rule.annotations["summary"].contains("$labels.tenant");
+        assert_eq!(rule.labels.contains_key("namespace"), of_tenant, "{name}");
+    }
+}
+
+#[test]
+fn each_reason_leads_to_an_alert() {
+    for reason in drmwatch_plan::Reason::ALL {
+        assert!(pages().iter().any(|p| (p.reasons)(*reason)), "{reason}");
+    }
+}
