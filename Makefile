@@ -91,8 +91,9 @@ generate: setup-rust setup-e2e ## rewrite what is generated: crds/, the chart's 
 	UPDATE=1 bash charts/test.sh $(BIN)
 
 .PHONY: chart
-chart: setup-e2e ## helm lint, schema, rendered goldens, promtool on the rules
+chart: setup-rust setup-e2e ## helm lint, schema, rendered goldens, promtool and mutants on the rules, objectives beside Sloth
 	@bash scripts/need.sh prometheus
+	SLOTH=$(BIN)/sloth cargo test --quiet -p drmwatch-alerts --test sloth -- --nocapture
 	bash charts/test.sh $(BIN)
 
 .PHONY: build

@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 bin=${1:?usage: tools.sh BIN}
 mkdir -p "$bin"
 bin=$(cd "$bin" && pwd)
-kubernetes=1.34.4 helm=3.19.0 coredns=1.12.4 adapter=0.12.0
+kubernetes=1.34.4 helm=3.19.0 coredns=1.12.4 adapter=0.12.0 sloth=0.11.0
 command -v go >/dev/null || { echo "needs Go 1.24 or newer (https://go.dev/dl or Debian's golang)" >&2; exit 1; }
 stale() { [ "$(cat "$bin/$1.version" 2>/dev/null)" != "$2" ] || [ ! -e "$bin/$1" ]; }
 done_() { echo "$2" >"$bin/$1.version"; }
@@ -32,6 +32,11 @@ if stale prometheus-adapter $adapter; then
   echo "building prometheus-adapter $adapter"
   (cd "$here/cluster/adapter" && go build -trimpath -ldflags "-s -w" -o "$bin/prometheus-adapter" sigs.k8s.io/prometheus-adapter/cmd/adapter)
   done_ prometheus-adapter $adapter
+fi
+if stale sloth $sloth; then
+  echo "building Sloth $sloth"
+  (cd "$here/oracles/sloth" && go build -trimpath -ldflags "-s -w" -o "$bin/sloth" github.com/slok/sloth/cmd/sloth)
+  done_ sloth $sloth
 fi
 if stale pause.tar 1; then
   work=$(mktemp -d)

@@ -5,7 +5,7 @@ use crate::{
     options::Options,
     pressure::Pressure,
 };
-use drmwatch_api::{DrmProbe, MonitoredTenant, RunnerPool};
+use drmwatch_api::{DrmProbe, MaintenanceWindow, MonitoredTenant, RunnerPool};
 use drmwatch_metrics::{Metrics, Owner, QUEUED};
 use drmwatch_plan::VerdictRecord;
 use kube::{
@@ -31,10 +31,11 @@ pub struct Context {
     pub client: Client,
     pub metrics: Metrics,
     pub options: Options,
-    /// What is known of tenants, pools and probes, each from the one watch of its kind.
+    /// What is known of tenants, pools, probes and windows, each from the one watch of its kind.
     pub tenants: Known<MonitoredTenant>,
     pub pools: Known<RunnerPool>,
     pub probes: Known<DrmProbe>,
+    pub windows: Known<MaintenanceWindow>,
     /// How much the API server can bear.
     pub pressure: Pressure,
     recorder: Recorder,
@@ -63,6 +64,7 @@ pub struct Feeds {
     pub tenants: Feed<MonitoredTenant>,
     pub pools: Feed<RunnerPool>,
     pub probes: Feed<DrmProbe>,
+    pub windows: Feed<MaintenanceWindow>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -79,15 +81,18 @@ impl Context {
         let (tenants, feed_tenants) = known();
         let (pools, feed_pools) = known();
         let (probes, feed_probes) = known();
+        let (windows, feed_windows) = known();
         let feeds = Feeds {
             tenants: feed_tenants,
             pools: feed_pools,
             probes: feed_probes,
+            windows: feed_windows,
         };
         let context = Context {
             tenants,
             pools,
             probes,
+            windows,
             client,
             metrics,
             options,

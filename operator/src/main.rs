@@ -16,12 +16,14 @@ mod pool;
 mod pressure;
 mod probe;
 mod tenant;
+mod window;
 
 use changes::Changes;
 use clap::Parser;
 use context::Context;
 use drmwatch_metrics::{LEADER, Metrics, Owner};
 use drmwatch_program::{Health, asked_to_stop};
+use futures::stream;
 use kube::Client;
 use kube_lease_manager::LeaseManagerBuilder;
 use options::Options;
@@ -74,6 +76,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let (context, feeds) = Context::new(client, metrics, options);
     let context = Arc::new(context);
     let (probes, tenants, pools) = (Changes::default(), Changes::default(), Changes::default());
+    let windows = Changes::default();
     let controllers = async {
         tokio::join!(
             tenant::run(context.clone(), feeds.tenants, tenants.teller(), probes.heard()),
@@ -81,9 +84,10 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
                 context.clone(),
                 feeds.probes,
                 probes.teller(),
-                tenants.heard(),
+                stream::select(tenants.heard(), windows.heard()),
                 pools.heard()
             ),
+            window::run(context.clone(), feeds.windows, windows.teller()),
             pool::run(context.clone(), feeds.pools, pools.teller())
         );
     };

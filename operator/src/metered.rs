@@ -5,7 +5,7 @@ use crate::{
     known::{Feed, Known},
     pressure::asked,
 };
-use drmwatch_api::{DrmProbe, MonitoredTenant, RunnerPool};
+use drmwatch_api::{DrmProbe, MaintenanceWindow, MonitoredTenant, RunnerPool};
 use drmwatch_metrics::{Owner, RECONCILE_DURATION, RECONCILE_ERRORS, RECONCILES, RECONCILES_IN_FLIGHT};
 use futures::StreamExt;
 use kube::{
@@ -27,6 +27,9 @@ pub enum Error {
     /// An object could not be written as JSON.
     #[error("encoding an object: {0}")]
     Encoding(#[from] serde_json::Error),
+    /// A rule file could not be written as YAML.
+    #[error("encoding rules: {0}")]
+    Rules(String),
     /// An object without a name or namespace, which the API server does not hand out.
     #[error("the object has no {0}")]
     Missing(&'static str),
@@ -37,7 +40,7 @@ impl Error {
         match self {
             Error::Api(kube::Error::Api(status)) if status.code == 409 => "conflict",
             Error::Api(_) => "api",
-            Error::Encoding(_) | Error::Missing(_) => "encoding",
+            Error::Encoding(_) | Error::Rules(_) | Error::Missing(_) => "encoding",
         }
     }
 }
@@ -54,6 +57,9 @@ impl Reconciled for DrmProbe {
 }
 impl Reconciled for MonitoredTenant {
     const KIND: &'static str = "MonitoredTenant";
+}
+impl Reconciled for MaintenanceWindow {
+    const KIND: &'static str = "MaintenanceWindow";
 }
 impl Reconciled for RunnerPool {
     const KIND: &'static str = "RunnerPool";

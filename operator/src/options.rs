@@ -1,6 +1,6 @@
 //! Command line.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use std::net::SocketAddr;
 
 /// Reconciles MonitoredTenants, DrmProbes and RunnerPools.
@@ -36,6 +36,18 @@ pub struct Options {
     /// Pull policy of the runners' image.
     #[arg(long, env = "DRMWATCH_RUNNER_PULL_POLICY", default_value = "IfNotPresent")]
     pub runner_pull_policy: String,
+    /// What tenants' objectives become.
+    #[arg(long, env = "DRMWATCH_OBJECTIVES", value_enum, default_value = "none")]
+    pub objectives: ObjectivesAs,
+    /// Which view the Prometheus has that reads them: of this region, or of all.
+    #[arg(long, env = "DRMWATCH_RULES_SCOPE", value_enum, default_value = "regional")]
+    pub rules_scope: RulesScope,
+    /// Labels of what they become, by which a Prometheus chooses it: `name=value,name=value`.
+    #[arg(long, env = "DRMWATCH_RULES_LABELS", value_delimiter = ',', value_parser = label)]
+    pub rules_labels: Vec<(String, String)>,
+    /// Where the runbooks are published.
+    #[arg(long, env = "DRMWATCH_RUNBOOKS", default_value = "docs/runbooks")]
+    pub runbooks: String,
     /// Address of /metrics, /healthz and /readyz.
     #[arg(long, env = "DRMWATCH_LISTEN", default_value = "0.0.0.0:9465")]
     pub listen: SocketAddr,
@@ -45,4 +57,29 @@ pub struct Options {
     /// Log as JSON. DRMWATCH_LOG sets what is logged (default `info`).
     #[arg(long, env = "DRMWATCH_LOG_JSON")]
     pub log_json: bool,
+}
+
+/// What tenants' objectives become.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectivesAs {
+    /// Nothing, here.
+    None,
+    /// A PrometheusRule in the tenant's namespace.
+    PrometheusRule,
+    /// A rule file in a ConfigMap in the tenant's namespace.
+    ConfigMap,
+}
+
+/// Which view the Prometheus has that reads the rules.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RulesScope {
+    /// Of this region.
+    Regional,
+    /// Of all regions.
+    Global,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }

@@ -216,7 +216,7 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let (http, https) = (free(), free());
-    let _nginx = nginx(folder.path(), http, https);
+    let _nginx = nginx(folder.path(), http, https, free());
     let ca = fs::read_to_string(folder.path().join("cert.pem")).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -9,7 +9,6 @@
 
 mod cluster;
 mod evidence;
-mod folder;
 mod gate;
 mod load;
 mod memory;

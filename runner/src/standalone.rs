@@ -1,14 +1,9 @@
 //! A folder of YAML, without a cluster.
 
-use crate::{
-    folder::{self, Folder},
-    options::Options,
-    scheduler::Scheduler,
-    sink::Sink,
-    table,
-};
+use crate::{options::Options, scheduler::Scheduler, sink::Sink, table};
 use drmwatch_api::EgressPolicy;
-use drmwatch_metrics::{Metrics, Owner, PROBE_INFO, RUNNER_INFO};
+use drmwatch_folder::Folder;
+use drmwatch_metrics::{MAINTENANCE, Metrics, Owner, PROBE_INFO, RUNNER_INFO};
 use drmwatch_plan::Plan;
 use drmwatch_probe::Engine;
 use drmwatch_program::{Health, asked_to_stop};
@@ -36,7 +31,7 @@ fn egress(options: &Options) -> EgressPolicy {
 
 /// `--check`: prints every mistake; succeeds if there is none.
 pub fn check(path: &Path, options: &Options) -> ExitCode {
-    match folder::read(path, &options.region, &egress(options)) {
+    match drmwatch_folder::read(path, &options.region, &egress(options), drmwatch_program::now()) {
         Ok(folder) if folder.mistakes.is_empty() => {
             println!(
                 "{} files, {} probes, no mistakes",
@@ -74,8 +69,8 @@ pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<
     let load = scheduler.load();
     tokio::spawn(load.clone().watch(metrics.clone(), |_| {}));
     let health = Health::new(move || load.wedged());
-    let mut stamp = folder::stamp(path)?;
-    let first = folder::read(path, &options.region, &egress(options))?;
+    let mut stamp = (drmwatch_folder::stamp(path)?, BTreeSet::new());
+    let first = drmwatch_folder::read(path, &options.region, &egress(options), drmwatch_program::now())?;
     if first.plans.is_empty() && !first.mistakes.is_empty() {
         first.mistakes.iter().for_each(|m| error!("{m}"));
         return Err("no probe in the folder can run".into());
@@ -84,6 +79,8 @@ pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<
     info!(metrics = %format!("http://{address}/metrics"), "standalone");
     let mut known = BTreeMap::new();
     let mut told = BTreeSet::new();
+    let mut windows = first.windows.clone();
+    stamp.1 = drmwatch_folder::open(&windows, drmwatch_program::now());
     apply(first, &mut scheduler, &metrics, &mut known, &mut told);
     health.set_ready(true);
     let mut screen = options.table.then(table::Table::new);
@@ -96,13 +93,16 @@ pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<
             () = sleep(Duration::from_millis(250)) => {}
         }
         if looked.elapsed() >= RELOAD {
-            let read = folder::stamp(path).and_then(|now| {
-                if now == stamp {
+            let now = drmwatch_program::now();
+            let read = drmwatch_folder::stamp(path).and_then(|files| {
+                // A window that opens or ends changes what the same files mean.
+                if (files, drmwatch_folder::open(&windows, now)) == stamp {
                     return Ok(());
                 }
-                let folder = folder::read(path, &options.region, &egress(options))?;
+                let folder = drmwatch_folder::read(path, &options.region, &egress(options), now)?;
+                windows.clone_from(&folder.windows);
+                stamp = (files, drmwatch_folder::open(&windows, now));
                 apply(folder, &mut scheduler, &metrics, &mut known, &mut told);
-                stamp = now;
                 Ok(())
             });
             if let Err(error) = read {
@@ -136,12 +136,29 @@ fn apply(
         present.insert(plan.uid.clone());
         let fingerprint = fingerprint(&plan, &secrets);
         let owner = Owner::probe(&plan.id, &plan.region);
-        if !plan.suspend {
-            let interval = plan.longest_gap(drmwatch_program::now());
-            metrics.set(&PROBE_INFO, &owner, &["Resident", "", "standalone"], interval);
-        }
-        known.insert(plan.uid.clone(), owner);
+        let interval = plan.longest_gap(drmwatch_program::now());
+        let expected = (!plan.suspend).then_some((["Resident", "", "standalone"], interval));
+        let effects = folder.effects.get(&plan.uid);
+        let effects: Vec<(String, &str)> = effects
+            .into_iter()
+            .flatten()
+            .map(|(e, w)| (format!("{e:?}"), w.as_str()))
+            .collect();
+        known.insert(plan.uid.clone(), owner.clone());
         scheduler.upsert(plan, secrets, fingerprint, None);
+        metrics.replace(
+            &PROBE_INFO,
+            &owner,
+            expected
+                .as_ref()
+                .map(|(labels, seconds)| (labels.as_slice(), *seconds)),
+        );
+        let labels: Vec<[&str; 2]> = effects
+            .iter()
+            .map(|(effect, window)| [effect.as_str(), window])
+            .collect();
+        let labels: Vec<&[&str]> = labels.iter().map(<[&str; 2]>::as_slice).collect();
+        metrics.replace_all(&MAINTENANCE, &owner, &labels);
     }
     // A mistake must not silently stop a probe: only a folder without any says that one is gone.
     if whole {

@@ -15,3 +15,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $parts := dict "regional" (list "infrastructure" "regional") "global" (list "global") "central" (list "infrastructure" "global") "infrastructure" (list "infrastructure") -}}
 {{- get $parts .Values.rules.scope | toJson -}}
 {{- end -}}
+{{- /* What tenants' objectives become here. */ -}}
+{{- define "drmwatch.objectives" -}}
+{{- if eq .Values.rules.scope "infrastructure" }}none{{ else if .Values.rules.prometheusRule }}prometheus-rule{{ else if .Values.rules.configMap }}config-map{{ else }}none{{ end }}
+{{- end -}}

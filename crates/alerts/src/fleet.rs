@@ -1,6 +1,7 @@
 //! Alerts about the watchers themselves. Whoever watches is the first thing to doubt.
 
-use crate::{Group, IN_REGION, PAGE, RUNBOOKS, Rule, RuleFile, TICKET};
+use crate::{Group, IN_REGION, PAGE, PROBE, RUNBOOKS, Rule, RuleFile, TICKET, maintenance};
+use drmwatch_api::Effect;
 use drmwatch_metrics::{
     CACHE_ERRORS, LAST_RUN, LEADER, POOL_READY, POOL_WANTED, PROBE_INFO, RUNNER_INFO, RUNNER_SATURATED,
     SLOTS_EXPECTED, SLOTS_FINISHED, SLOTS_MISSED, WATCHED_SINCE,
@@ -17,9 +18,14 @@ pub(crate) fn alert(name: &str, severity: &str, expr: impl Into<String>) -> Rule
     .annotation("runbook_url", format!("{RUNBOOKS}/{name}.md"))
 }
 
-/// An alert about a tenant. The Prometheus Operator routes an alert by the label `namespace` to the receivers that the
-/// tenant's own namespace declares.
-pub(crate) fn of_tenant(rule: Rule) -> Rule {
+/// An alert about a tenant, silent under maintenance that mutes: what survives its window fires at its end. The Prometheus
+/// Operator routes an alert by the label `namespace` to the receivers that the tenant's own namespace declares.
+pub(crate) fn of_tenant(mut rule: Rule) -> Rule {
+    rule.expr = format!(
+        "({})\nunless on ({PROBE}) {}",
+        rule.expr,
+        maintenance(Effect::Mute)
+    );
     rule.label("namespace", "{{ $labels.tenant_namespace }}")
 }
 

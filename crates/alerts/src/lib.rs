@@ -4,13 +4,16 @@
 //! constants, so that a metric that is renamed takes its rules along. The shipped files and pages are generated
 //! (`make generate`) and held to this crate by its tests; promtool is their judge (`charts/test.sh`).
 
+mod burn;
 mod consensus;
 mod fleet;
+mod objectives;
 mod rule;
 mod runbook;
 mod services;
 
 pub use fleet::infrastructure;
+pub use objectives::{BAD_MINUTE, Objectives, objectives};
 pub use rule::{Group, Rule, RuleFile};
 pub use runbook::{Page, page_of, pages};
 pub use services::services;
@@ -26,6 +29,11 @@ pub enum Scope {
 
 /// What the annotation `runbook_url` begins with in the generated files; the chart puts its own value there.
 pub const RUNBOOKS: &str = "RUNBOOKS";
+
+/// What is under maintenance with an effect, as the operator tells it.
+pub(crate) fn maintenance(effect: drmwatch_api::Effect) -> String {
+    format!("{}{{effect=\"{effect:?}\"}}", drmwatch_metrics::MAINTENANCE.name)
+}
 
 /// Severity of what wakes people.
 pub(crate) const PAGE: &str = "page";

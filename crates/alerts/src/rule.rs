@@ -71,6 +71,19 @@ impl Rule {
 }
 
 impl RuleFile {
+    /// With the place where the runbooks are published.
+    pub fn runbooks_at(mut self, base: &str) -> RuleFile {
+        let base = base.trim_end_matches('/');
+        for rule in self.groups.iter_mut().flat_map(|g| &mut g.rules) {
+            for text in rule.annotations.values_mut() {
+                if let Some(page) = text.strip_prefix(crate::RUNBOOKS) {
+                    *text = format!("{base}{page}");
+                }
+            }
+        }
+        self
+    }
+
     /// As YAML. `head`: comment lines above it.
     pub fn yaml(&self, head: &str) -> Result<String, serde_saphyr::ser::Error> {
         let body = serde_saphyr::to_string(self)?;

@@ -1,8 +1,9 @@
 //! A page for each alert: what it means, whose it is, what to look at first, how to silence it rightly.
 
-use crate::{Rule, Scope, infrastructure, services};
+use crate::{Rule, RuleFile, Scope, infrastructure, objectives, services};
+use drmwatch_api::{Availability, MonitoredTenant, MonitoredTenantSpec, Objective, ObjectiveWindow};
 use drmwatch_plan::{Domain, Reason};
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 /// What people need to know of an alert.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ fn from(reason: Reason) -> bool {
     !matches!(reason.domain(), Domain::Configuration | Domain::Monitor)
 }
 
-static PAGES: [Page; 23] = [
+static PAGES: [Page; 24] = [
     Page {
         alert: "ProbeDown",
         means: "A service does not do what it must, in this region for two minutes; where a global Prometheus judges, in two thirds of the regions that can tell.",
@@ -80,6 +81,18 @@ static PAGES: [Page; 23] = [
         ],
         silence: SILENCE,
         reasons: |r| r == Reason::ManifestStale,
+    },
+    Page {
+        alert: "ErrorBudgetBurn",
+        means: "A tenant's objective is used up too fast: at this rate the budget of the whole period is gone early. The page sees what burnt in an hour (or six) and still burns, the ticket what burnt in a day (or three).",
+        whose: "Whose the failures are: ProbeDown and its kin name them. Where nothing is down now, short outages add up.",
+        first: &[
+            "`slo:sli_error:ratio_rate1h` and `slo:period_error_budget_remaining:ratio` of the objective: how much is left?",
+            "`drmwatch_probe_failures_total` by reason over the window: what was it?",
+            "A latency objective: `drmwatch_step_duration_seconds` and `drmwatch_step_phase_duration_seconds` by step and phase say where the time goes.",
+        ],
+        silence: "Planned work belongs into a maintenance window, not into a silence: then it is no part of the budget either. An objective that nobody means: change it.",
+        reasons: NONE,
     },
     Page {
         alert: "EntitlementLeak",
@@ -385,12 +398,36 @@ impl Page {
     }
 }
 
+/// The rules of some objective: its alerts have the same names as everybody's.
+fn example() -> RuleFile {
+    let objective = Objective {
+        name: "availability".into(),
+        target: "99%".into(),
+        window: ObjectiveWindow::Month,
+        probes: Vec::new(),
+        availability: Some(Availability {}),
+        latency: None,
+        live_edge: None,
+    };
+    let spec = MonitoredTenantSpec {
+        objectives: vec![objective],
+        ..MonitoredTenantSpec::default()
+    };
+    objectives(
+        &MonitoredTenant::new("example", spec),
+        &BTreeMap::new(),
+        Scope::Regional,
+    )
+    .file
+}
+
 /// Every rule of every shipped file, and which file it is in.
 pub(crate) fn every_rule() -> Vec<(Rule, &'static str)> {
     let files = [
         (infrastructure(), "infrastructure"),
         (services(Scope::Regional), "regional"),
         (services(Scope::Global), "global"),
+        (example(), "objectives"),
     ];
     let rules = files
         .into_iter()

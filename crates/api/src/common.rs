@@ -79,6 +79,10 @@ pub mod condition {
     pub const READY: &str = "Ready";
     /// The service that the object watches does what it must.
     pub const HEALTHY: &str = "Healthy";
+    /// The tenant's objectives have become rules.
+    pub const OBJECTIVES_READY: &str = "ObjectivesReady";
+    /// The window is open.
+    pub const ACTIVE: &str = "Active";
     /// Runners of the pool are about to fall behind.
     pub const SATURATED: &str = "Saturated";
 }

@@ -1,6 +1,6 @@
 //! The CRDs as they are applied.
 
-use crate::{DrmProbe, MonitoredTenant, RunnerPool};
+use crate::{DrmProbe, MaintenanceWindow, MonitoredTenant, RunnerPool};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::Value;
@@ -11,6 +11,7 @@ pub fn crds() -> Vec<(&'static str, Value)> {
         ("monitoredtenants.yaml", MonitoredTenant::crd()),
         ("drmprobes.yaml", DrmProbe::crd()),
         ("runnerpools.yaml", RunnerPool::crd()),
+        ("maintenancewindows.yaml", MaintenanceWindow::crd()),
     ]
     .into_iter()
     .map(|(file, crd)| (file, structural(&crd)))

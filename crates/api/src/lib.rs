@@ -1,4 +1,4 @@
-//! What users write: `MonitoredTenant`, `DrmProbe` and `RunnerPool` of group `drmwatch.io`.
+//! What users write: `MonitoredTenant`, `DrmProbe`, `RunnerPool` and `MaintenanceWindow` of group `drmwatch.io`.
 //!
 //! The types here are the single source of the CRDs in `crds/`, of the chart's copy, and of what the
 //! standalone runner reads from a folder. A doc comment on a field is that field's manual: it is what
@@ -12,6 +12,8 @@ mod hook;
 mod key_server;
 mod license;
 mod license_token;
+mod maintenance;
+mod objective;
 mod pool;
 mod probe;
 mod step;
@@ -26,6 +28,8 @@ pub use hook::*;
 pub use key_server::*;
 pub use license::*;
 pub use license_token::*;
+pub use maintenance::*;
+pub use objective::*;
 pub use pool::*;
 pub use probe::*;
 pub use step::*;

@@ -1,6 +1,6 @@
 //! `MonitoredTenant`: a customer whose services are watched.
 
-use crate::{Credential, DrmSystem, Header, PoolRef, StreamFormat, Tls};
+use crate::{Credential, DrmSystem, Header, Objective, PoolRef, StreamFormat, Tls};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Every service becomes a default probe named `TENANT-SERVICE`, so that onboarding a customer is one
 /// object. Probes of your own refer to the tenant by `tenantRef`.
-#[derive(CustomResource, Serialize, Deserialize, Debug, Clone, PartialEq, KubeSchema)]
+#[derive(CustomResource, Serialize, Deserialize, Debug, Clone, Default, PartialEq, KubeSchema)]
 #[kube(
     group = "drmwatch.io",
     version = "v1alpha1",
@@ -62,6 +62,11 @@ pub struct MonitoredTenantSpec {
     /// schedules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// What the tenant was promised, each for every probe of its own or those that it names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub objectives: Vec<Objective>,
     /// While true no probe of this tenant runs; slots are not expected and nothing is alerted.
     #[serde(default)]
     pub suspend: bool,
@@ -206,7 +211,7 @@ pub struct MonitoredTenantStatus {
     /// Number of those whose `Healthy` condition is `False`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<i32>,
-    /// `Ready` and `Healthy`.
+    /// `Ready`, `Healthy` and, of a tenant with objectives, `ObjectivesReady`.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -200,6 +200,8 @@ catalogue! {
     SLOT_LAG = "drmwatch_runner_slot_lag_seconds", Kind::Histogram(SECONDS), Runner, Program, [];
     /// Seconds between two slots of a probe that must run, of cron the longest such time: the expected set, told by the operator so that it outlives the runner, with the pool that should run them.
     PROBE_INFO = "drmwatch_probe_info", Kind::Gauge, Operator, Probe, ["execution", "pool_namespace", "pool"];
+    /// 1 while a maintenance window has an effect on the probe: Mute, ExcludeFromSla, Pause.
+    MAINTENANCE = "drmwatch_maintenance", Kind::Gauge, Operator, Probe, ["effect", "window"];
     /// Reconciles, by kind of resource.
     RECONCILES = "drmwatch_operator_reconciles_total", Kind::Counter, Operator, Program, ["kind"];
     /// Reconciles that broke, by kind of resource and cause: api, conflict, encoding.

@@ -279,6 +279,19 @@ impl Metrics {
         store.drop_series(owner, |e| e.metric == metric.id && Some(e.labels) != kept);
     }
 
+    /// Makes these, which are 1, the only series of a gauge that an owner has. In one step, as [`Metrics::replace`].
+    pub fn replace_all(&self, metric: &'static Metric, owner: &Owner, all: &[&[&str]]) {
+        debug_assert_eq!(metric.kind, Kind::Gauge, "{}", metric.name);
+        let mut store = self.lock();
+        let mut kept = Vec::new();
+        for labels in all {
+            let (series, at) = store.series(metric, owner, labels);
+            series.entries[at].value = 1f64.to_bits();
+            kept.push(series.entries[at].labels);
+        }
+        store.drop_series(owner, |e| e.metric == metric.id && !kept.contains(&e.labels));
+    }
+
     /// Removes one series of an owner.
     pub fn remove(&self, metric: &'static Metric, owner: &Owner, values: &[&str]) {
         let mut text = String::new();

@@ -12,6 +12,7 @@ mod credentials;
 mod cron;
 mod defaults;
 mod expression;
+mod maintenance;
 mod outcome;
 mod plan;
 mod presets;
@@ -26,6 +27,7 @@ pub use credentials::{UnusableCredential, check_credentials};
 pub use cron::{Cron, CronError};
 pub use defaults::default_probes;
 pub use expression::{Expression, ExpressionError};
+pub use maintenance::{Standing, WindowError, covers, standing};
 pub use outcome::{
     CheckResult, CheckStatus, Hop, Outcome, Phases, StepFacts, StepOutcome, StreamFacts, Verdict,
     VerdictRecord,

@@ -77,6 +77,16 @@ impl Due {
         Ok(Some(Due::Cron(cron.from(plan.created.unwrap_or_default()))))
     }
 
+    /// Seconds between two slots of a schedule as it is written, of cron the longest such time; 0 where none is due.
+    pub fn gap_of(schedule: &drmwatch_api::Schedule, now: Timestamp) -> f64 {
+        if let Some(seconds) = schedule.interval_seconds {
+            return seconds.into();
+        }
+        let cron = schedule.cron.as_deref();
+        let parsed = cron.and_then(|c| Cron::parse(c, schedule.time_zone.as_deref()).ok());
+        parsed.map_or(0.0, |cron| Due::Cron(cron).longest_gap(now))
+    }
+
     /// What counts as done when the schedule is new here: the slot before the current one, which therefore runs at once;
     /// of cron what is older than a take-over.
     pub fn begin(&self, now: Timestamp) -> Timestamp {

@@ -2,7 +2,7 @@
 //! (Debian's), and a bare loop of tokio and rustls that does no more than the connection, the handshake and the request.
 //!
 //! Ours is the whole engine: address guard, fresh connection, full verification, every phase, redaction, metrics. CPU time
-//! is that of the probing thread, and of the exporter's process; the servers' is not counted. Turn by turn, five rounds,
+//! is that of the probing thread, and of the exporter's process; the servers' is not counted. Turn by turn, nine rounds,
 //! ratios with their spread. `make bench`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -33,7 +33,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PROBES: usize = 400;
 /// Probes at a time.
 const WIDTH: usize = 16;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 
 fn blackbox(folder: &Path, port: u16) -> Ended {
     let conf = format!(
@@ -135,8 +135,8 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     // Workers of nginx run as another user.
     fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let (http, https, port) = (free(), free(), free());
-    let _nginx = nginx(folder.path(), http, https);
+    let (http, https, insists, port) = (free(), free(), free(), free());
+    let _nginx = nginx(folder.path(), http, https, insists);
     let exporter = blackbox(folder.path(), port);
     let ca = fs::read_to_string(folder.path().join("cert.pem")).unwrap();
     let config = trusting(&ca);
@@ -146,13 +146,17 @@ fn main() {
         .unwrap();
     let engine = Engine::new(Resolver::system().unwrap(), clock::system);
     let metrics = Metrics::default();
-    for (scheme, port_of, tls) in [("http", http, None), ("https", https, Some(&config))] {
+    for (name, scheme, port_of, tls) in [
+        ("http", "http", http, None),
+        ("https", "https", https, Some(&config)),
+        ("https, P-256 insisted on", "https", insists, Some(&config)),
+    ] {
         let url = format!("{scheme}://127.0.0.1:{port_of}/");
         let plan = prepared(&engine, &url, &ca);
         let address = SocketAddr::from(([127, 0, 0, 1], port_of));
         // For a profiler: ours alone, of one scheme.
         if let Ok(only) = std::env::var("ENGINE_PROFILE") {
-            if only == scheme {
+            if only == name {
                 for _ in 0..20 {
                     ours(&runtime, &engine, &plan, &metrics);
                 }
@@ -173,7 +177,7 @@ fn main() {
             }
         }
         println!(
-            "{scheme:<5} probes per CPU-second over blackbox_exporter's: {}; CPU over the bare loop's: {}; ours {} us a probe",
+            "{name}: probes per CPU-second over blackbox_exporter's: {}; CPU over the bare loop's: {}; ours {} us a probe",
             spread(&beside),
             spread(&over),
             spread(&own)

@@ -12,10 +12,11 @@ use crate::{
     context::{Context, MANAGER},
     known::{Feed, Known, known},
     metered::{Error, controller, metered, retry},
+    window,
 };
 use dereference::Found;
-use drmwatch_api::{DrmProbe, Execution, MonitoredTenant, PlanRef, RunnerPool};
-use drmwatch_metrics::{Owner, PROBE_INFO, WATCHED_SINCE};
+use drmwatch_api::{DrmProbe, Effect, Execution, MonitoredTenant, PlanRef, RunnerPool};
+use drmwatch_metrics::{MAINTENANCE, Owner, PROBE_INFO, WATCHED_SINCE};
 use drmwatch_plan::{Plan, ProbeId, compile};
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::{
@@ -34,7 +35,7 @@ use kube::{
 };
 use serde_json::json;
 use status::Readiness;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Holds a probe back until its plan, which lies in another namespace, has gone.
@@ -139,6 +140,11 @@ async fn reconcile(probe: &DrmProbe, context: &Context, made: &Made) -> Result<A
         finalizers(probe, context, true).await?;
     }
     let found = dereference::dereference(probe, context).await?;
+    let effects = window::effects(probe, context).await;
+    let rests = effects
+        .iter()
+        .find(|(effect, _)| *effect == Effect::Pause)
+        .map(|(_, window)| window.as_str());
     let readiness = match &found {
         Err(missing) => Readiness::from(missing),
         Ok(found) => match compile(
@@ -148,13 +154,17 @@ async fn reconcile(probe: &DrmProbe, context: &Context, made: &Made) -> Result<A
             &found.pool.spec.egress,
         ) {
             Err(problems) => Readiness::Invalid(problems),
-            Ok(plan) => deliver(probe, context, found, plan, made).await?,
+            Ok(mut plan) => {
+                plan.suspend |= rests.is_some();
+                deliver(probe, context, found, plan, made).await?
+            }
         },
     };
     if readiness.stops() {
         withdraw(probe, context, None).await?;
     }
     expected(probe, context, &readiness);
+    maintained(probe, context, &effects);
     status::write(probe, context, &readiness).await?;
     Ok(Action::await_change())
 }
@@ -224,6 +234,21 @@ async fn withdraw(probe: &DrmProbe, context: &Context, keep: Option<&PlanRef>) -
     };
     apply::delete::<CronJob>(context, &at.namespace, &at.name).await?;
     apply::delete::<Secret>(context, &at.namespace, &at.name).await
+}
+
+/// Exports what maintenance windows do to the probe.
+fn maintained(probe: &DrmProbe, context: &Context, effects: &BTreeSet<(Effect, String)>) {
+    let owner = Owner::probe(&id(probe), &context.options.region);
+    let labels: Vec<(String, &str)> = effects
+        .iter()
+        .map(|(e, window)| (format!("{e:?}"), window.as_str()))
+        .collect();
+    let labels: Vec<[&str; 2]> = labels
+        .iter()
+        .map(|(effect, window)| [effect.as_str(), window])
+        .collect();
+    let labels: Vec<&[&str]> = labels.iter().map(<[&str; 2]>::as_slice).collect();
+    context.metrics.replace_all(&MAINTENANCE, &owner, &labels);
 }
 
 /// Exports the probe as expected, or no longer.

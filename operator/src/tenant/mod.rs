@@ -1,4 +1,6 @@
-//! MonitoredTenants: services become default probes; health is summed up.
+//! MonitoredTenants: services become default probes, objectives become rules; health is summed up.
+
+mod objectives;
 
 use crate::{
     apply,
@@ -109,7 +111,11 @@ async fn reconcile(tenant: &MonitoredTenant, context: &Context) -> Result<Action
         .filter(|name| !present.iter().any(|p| p.name_any() == **name))
         .count();
     let health = sum(tenant.spec.suspend, &present, awaited);
-    status(tenant, context, ready, health, &present, awaited).await?;
+    let mut wanted = vec![ready, health];
+    if problems.is_empty() {
+        wanted.extend(objectives::write(tenant, &present, context).await?);
+    }
+    status(tenant, context, &wanted, &present, awaited).await?;
     Ok(Action::await_change())
 }
 
@@ -179,8 +185,7 @@ fn sum(suspended: bool, probes: &[DrmProbe], awaited: usize) -> Wanted {
 async fn status(
     tenant: &MonitoredTenant,
     context: &Context,
-    ready: Wanted,
-    health: Wanted,
+    wanted: &[Wanted],
     probes: &[DrmProbe],
     awaited: usize,
 ) -> Result<(), Error> {
@@ -194,12 +199,7 @@ async fn status(
             })
         })
         .count();
-    let (conditions, transitions) = merge(
-        &before.conditions,
-        &[ready, health],
-        tenant.metadata.generation,
-        now,
-    );
+    let (conditions, transitions) = merge(&before.conditions, wanted, tenant.metadata.generation, now);
     let after = MonitoredTenantStatus {
         observed_generation: tenant.metadata.generation,
         probes: Some((probes.len() + awaited) as i32),

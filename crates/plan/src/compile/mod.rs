@@ -12,8 +12,8 @@ pub(crate) use references::texts;
 
 use crate::{Cron, CronError, Plan, ProbeId, presets};
 use drmwatch_api::{
-    ConcurrencyPolicy, Credential, DrmProbe, DrmSystem, EgressPolicy, Execution, MonitoredTenant, RunnerPool,
-    Step,
+    ConcurrencyPolicy, Credential, DrmProbe, DrmSystem, EgressPolicy, Execution, MonitoredTenant, Objective,
+    RunnerPool, Step,
 };
 use jiff::Timestamp;
 use litemap::LiteMap;
@@ -183,6 +183,15 @@ pub fn check_tenant(tenant: &MonitoredTenant) -> Vec<Problem> {
             "timeoutSeconds must be less than intervalSeconds",
         );
     }
+    unique(
+        tenant.spec.objectives.iter().map(|o| &o.name),
+        "spec.objectives",
+        "objective names must be unique",
+        &mut problems,
+    );
+    for (n, objective) in tenant.spec.objectives.iter().enumerate() {
+        check_objective(objective, &format!("spec.objectives[{n}]"), &mut problems);
+    }
     for (n, service) in tenant.spec.services.iter().enumerate() {
         let kinds = [
             service.stream.is_some(),
@@ -208,6 +217,35 @@ pub fn check_tenant(tenant: &MonitoredTenant) -> Vec<Problem> {
         }
     }
     problems.0
+}
+
+fn check_objective(objective: &Objective, field: &str, problems: &mut Problems) {
+    let kinds = [
+        objective.availability.is_some(),
+        objective.latency.is_some(),
+        objective.live_edge.is_some(),
+    ];
+    problems.demand(
+        kinds.iter().filter(|k| **k).count() == 1,
+        field,
+        "an objective must have exactly one of availability, latency, liveEdge",
+    );
+    let target = objective
+        .target
+        .strip_suffix('%')
+        .and_then(|t| t.parse::<f64>().ok());
+    problems.demand(
+        target.is_some_and(|t| (50.0..100.0).contains(&t)),
+        format!("{field}.target"),
+        "target must be at least 50% and below 100%: a budget of nothing is used up by the first failure",
+    );
+    if let Some(latency) = &objective.latency {
+        problems.demand(
+            [25, 50, 100, 250, 500, 1000, 2500, 5000, 10000].contains(&latency.within_milliseconds),
+            format!("{field}.latency"),
+            "withinMilliseconds must be a bound of the histogram: 25, 50, 100, 250, 500, 1000, 2500, 5000 or 10000",
+        );
+    }
 }
 
 /// Problems of a pool.

@@ -47,7 +47,9 @@ pub fn cpu_of(pid: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-pub fn nginx(folder: &Path, http: u16, https: u16) -> Ended {
+/// A server as it is installed, over http and over TLS 1.3 with a certificate of P-256; on a third port one that also
+/// insists on P-256 for the key exchange: it makes a client that offers X25519, as browsers do, ask twice.
+pub fn nginx(folder: &Path, http: u16, https: u16, insists: u16) -> Ended {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut parameters =
         rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
@@ -56,8 +58,14 @@ pub fn nginx(folder: &Path, http: u16, https: u16) -> Ended {
     fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
     fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
     let at = folder.display();
+    let tls = |port: u16, more: &str| {
+        format!(
+            " server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {at}/cert.pem; ssl_certificate_key {at}/key.pem; ssl_protocols TLSv1.3; {more}ssl_session_cache off; ssl_session_tickets off; location / {{ return 200 'it works'; }} }}\n"
+        )
+    };
+    let servers = tls(https, "") + &tls(insists, "ssl_ecdh_curve prime256v1; ");
     let conf = format!(
-        "daemon off; master_process off; pid {at}/nginx.pid; error_log stderr crit;\nevents {{ worker_connections 4096; }}\nhttp {{ access_log off; keepalive_timeout 0; client_body_temp_path {at}; proxy_temp_path {at}; fastcgi_temp_path {at}; uwsgi_temp_path {at}; scgi_temp_path {at};\n server {{ listen 127.0.0.1:{http}; location / {{ return 200 'it works'; }} }}\n server {{ listen 127.0.0.1:{https} ssl; ssl_certificate {at}/cert.pem; ssl_certificate_key {at}/key.pem; ssl_protocols TLSv1.3; ssl_ecdh_curve prime256v1; ssl_session_cache off; ssl_session_tickets off; location / {{ return 200 'it works'; }} }}\n}}\n"
+        "daemon off; master_process off; pid {at}/nginx.pid; error_log stderr crit;\nevents {{ worker_connections 4096; }}\nhttp {{ access_log off; keepalive_timeout 0; client_body_temp_path {at}; proxy_temp_path {at}; fastcgi_temp_path {at}; uwsgi_temp_path {at}; scgi_temp_path {at};\n server {{ listen 127.0.0.1:{http}; location / {{ return 200 'it works'; }} }}\n{servers}}}\n"
     );
     fs::write(folder.join("nginx.conf"), conf).unwrap();
     let nginx = ["/usr/sbin/nginx", "nginx"]

@@ -1,14 +1,16 @@
 //! A folder of YAML, read as a cluster would read it.
 
-use drmwatch_api::{DrmProbe, EgressPolicy, MonitoredTenant, RunnerPool};
+use drmwatch_api::{DrmProbe, Effect, EgressPolicy, MaintenanceWindow, MonitoredTenant, RunnerPool};
 use drmwatch_plan::{
-    Plan, Problem, Secrets, check_credentials, check_pool, check_tenant, compile, default_probes,
+    Plan, Problem, Secrets, check_credentials, check_pool, check_tenant, compile, covers, default_probes,
+    standing,
 };
 use granit_parser::{Event, Parser};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     hash::{DefaultHasher, Hash, Hasher},
     io,
@@ -24,6 +26,8 @@ pub struct Mistake {
     pub line: usize,
     /// What is wrong, with the field where there is one.
     pub message: String,
+    /// Whether it is about a Secret that is not there or of no use: who needs no values may pass over it.
+    pub of_secrets: bool,
 }
 
 impl std::fmt::Display for Mistake {
@@ -37,6 +41,15 @@ impl std::fmt::Display for Mistake {
 pub struct Folder {
     /// Plans that are ready, with their secrets.
     pub plans: Vec<(Plan, Secrets)>,
+    /// Tenants without mistakes of their own.
+    pub tenants: Vec<MonitoredTenant>,
+    /// Probes of theirs, those made of their services included, in whatever region they run.
+    pub probes: Vec<DrmProbe>,
+    /// Maintenance windows.
+    pub windows: Vec<MaintenanceWindow>,
+    /// What windows do to plans at the time of reading, by the plans' UIDs: which effect, by which window. A plan that must
+    /// rest is suspended.
+    pub effects: BTreeMap<String, BTreeSet<(Effect, String)>>,
     /// Everything that is wrong.
     pub mistakes: Vec<Mistake>,
     /// Files that were read.
@@ -71,6 +84,15 @@ impl Source {
             file: self.file.clone(),
             line,
             message: problem.to_string(),
+            of_secrets: false,
+        }
+    }
+
+    /// A mistake about the values of a probe's credentials.
+    fn secret(&self, message: impl Into<String>) -> Mistake {
+        Mistake {
+            of_secrets: true,
+            ..self.at("spec.credentials", message)
         }
     }
 
@@ -87,6 +109,7 @@ struct Objects {
     tenants: Vec<(MonitoredTenant, Source)>,
     probes: Vec<(DrmProbe, Source)>,
     pools: Vec<(RunnerPool, Source)>,
+    windows: Vec<(MaintenanceWindow, Source)>,
     secrets: BTreeMap<(String, String), Secret>,
 }
 
@@ -103,8 +126,18 @@ pub fn stamp(path: &Path) -> io::Result<u64> {
     Ok(hasher.finish())
 }
 
-/// Reads every `.yaml` and `.yml` below a folder (or one file), in the order of their names.
-pub fn read(path: &Path, region: &str, egress: &EgressPolicy) -> io::Result<Folder> {
+/// Names of the windows that are open.
+pub fn open(windows: &[MaintenanceWindow], now: Timestamp) -> BTreeSet<String> {
+    let open = |w: &&MaintenanceWindow| standing(&w.spec, now).is_ok_and(|s| s.until.is_some());
+    windows
+        .iter()
+        .filter(open)
+        .filter_map(|w| w.metadata.name.clone())
+        .collect()
+}
+
+/// Reads every `.yaml` and `.yml` below a folder (or one file), in the order of their names. `now`: for maintenance windows.
+pub fn read(path: &Path, region: &str, egress: &EgressPolicy, now: Timestamp) -> io::Result<Folder> {
     let mut files = Vec::new();
     collect(path, &mut files)?;
     files.sort();
@@ -119,7 +152,8 @@ pub fn read(path: &Path, region: &str, egress: &EgressPolicy) -> io::Result<Fold
             object(&file, first_line, &document, &mut objects, &mut folder.mistakes);
         }
     }
-    build(objects, region, egress, &mut folder);
+    windows(&mut objects, &mut folder);
+    build(objects, region, egress, now, &mut folder);
     folder
         .mistakes
         .sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
@@ -191,13 +225,14 @@ fn object(file: &Path, first_line: usize, text: &str, objects: &mut Objects, mis
             "MonitoredTenant" => objects.tenants.push((typed(text)?, source)),
             "DrmProbe" => objects.probes.push((typed(text)?, source)),
             "RunnerPool" => objects.pools.push((typed(text)?, source)),
+            "MaintenanceWindow" => objects.windows.push((typed(text)?, source)),
             "Secret" => {
                 let secret: Secret = typed(text)?;
                 let namespace = secret.metadata.namespace.clone().unwrap_or_else(|| "default".into());
                 objects.secrets.insert((namespace, secret.metadata.name.clone().unwrap_or_default()), secret);
             }
             "Namespace" => {}
-            other => return Err((1, format!("kind: must be MonitoredTenant, DrmProbe, RunnerPool, Secret or Namespace, not {other:?}"))),
+            other => return Err((1, format!("kind: must be MonitoredTenant, DrmProbe, RunnerPool, MaintenanceWindow, Secret or Namespace, not {other:?}"))),
         }
         Ok(())
     });
@@ -206,6 +241,7 @@ fn object(file: &Path, first_line: usize, text: &str, objects: &mut Objects, mis
             file: file.to_owned(),
             line: first_line + line,
             message,
+            of_secrets: false,
         });
     }
 }
@@ -269,7 +305,18 @@ fn join(path: &str, key: &str) -> String {
     }
 }
 
-fn build(objects: Objects, region: &str, egress: &EgressPolicy, folder: &mut Folder) {
+/// Takes in the windows that can be read.
+fn windows(objects: &mut Objects, folder: &mut Folder) {
+    for (mut window, source) in std::mem::take(&mut objects.windows) {
+        window.metadata.namespace.get_or_insert_with(|| "default".into());
+        match standing(&window.spec, Timestamp::UNIX_EPOCH) {
+            Ok(_) => folder.windows.push(window),
+            Err(error) => folder.mistakes.push(source.at(error.field(), error.to_string())),
+        }
+    }
+}
+
+fn build(objects: Objects, region: &str, egress: &EgressPolicy, now: Timestamp, folder: &mut Folder) {
     let namespace = |meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| {
         meta.namespace.clone().unwrap_or_else(|| "default".into())
     };
@@ -289,6 +336,9 @@ fn build(objects: Objects, region: &str, egress: &EgressPolicy, folder: &mut Fol
         );
         if problems.is_empty() {
             probes.extend(default_probes(tenant).into_iter().map(|probe| (probe, source)));
+            let mut tenant = tenant.clone();
+            tenant.metadata.namespace = Some(key.0.clone());
+            folder.tenants.push(tenant);
         }
         tenants.insert(key, tenant);
     }
@@ -298,8 +348,9 @@ fn build(objects: Objects, region: &str, egress: &EgressPolicy, folder: &mut Fol
             .iter()
             .map(|(probe, source)| (probe.clone(), source)),
     );
-    for (probe, source) in probes {
+    for (mut probe, source) in probes {
         let namespace = namespace(&probe.metadata);
+        probe.metadata.namespace = Some(namespace.clone());
         let name = &probe.spec.tenant_ref.name;
         let Some(tenant) = tenants.get(&(namespace.clone(), name.clone())) else {
             folder.mistakes.push(source.at(
@@ -308,6 +359,7 @@ fn build(objects: Objects, region: &str, egress: &EgressPolicy, folder: &mut Fol
             ));
             continue;
         };
+        folder.probes.push(probe.clone());
         let regions = if probe.spec.regions.is_empty() {
             &tenant.spec.defaults.regions
         } else {
@@ -319,18 +371,31 @@ fn build(objects: Objects, region: &str, egress: &EgressPolicy, folder: &mut Fol
             Ok(mut plan) => {
                 // Without a cluster there is no UID; names are unique within a folder.
                 plan.uid = format!("{namespace}/{}", plan.id.probe);
+                let about = |w: &&MaintenanceWindow| {
+                    w.metadata.namespace.as_ref() == Some(&namespace)
+                        && covers(&w.spec, &probe)
+                        && standing(&w.spec, now).is_ok_and(|s| s.until.is_some())
+                };
+                for window in folder.windows.iter().filter(about) {
+                    let name = window.metadata.name.clone().unwrap_or_default();
+                    let effects = window.spec.effects.iter().map(|e| (*e, name.clone()));
+                    folder
+                        .effects
+                        .entry(plan.uid.clone())
+                        .or_default()
+                        .extend(effects);
+                    plan.suspend |= window.spec.effects.contains(&Effect::Pause);
+                }
                 match secrets(&plan, &objects.secrets) {
                     Ok(secrets) => {
                         let unusable = check_credentials(&plan, &secrets);
                         if unusable.is_empty() {
                             folder.plans.push((plan, secrets));
                         }
-                        let mistakes = unusable
-                            .iter()
-                            .map(|u| source.at("spec.credentials", u.to_string()));
+                        let mistakes = unusable.iter().map(|u| source.secret(u.to_string()));
                         folder.mistakes.extend(mistakes);
                     }
-                    Err(message) => folder.mistakes.push(source.at("spec.credentials", message)),
+                    Err(message) => folder.mistakes.push(source.secret(message)),
                 }
             }
         }
