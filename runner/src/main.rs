@@ -18,6 +18,7 @@ mod scheduler;
 mod sink;
 mod slots;
 mod standalone;
+mod stop;
 mod table;
 
 use clap::Parser;

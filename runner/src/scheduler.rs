@@ -8,7 +8,8 @@ use crate::{
     load::Load,
     memory::Memory,
     sink::Sink,
-    slots::{Cause, Shared, Slots, Stop},
+    slots::{Cause, Shared, Slots},
+    stop::{Stop, Stopper},
 };
 use drmwatch_metrics::*;
 use drmwatch_plan::{Due, Outcome, Plan, Secrets};
@@ -19,7 +20,7 @@ use std::{
     sync::{Arc, RwLock},
     time::Duration,
 };
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tracing::warn;
 
 /// How long a hand-over waits for what runs: meanwhile nobody begins what is due.
@@ -58,7 +59,7 @@ struct Task {
     prepared: Arc<Prepared>,
     owner: Owner,
     fingerprint: u64,
-    stop: watch::Sender<Stop>,
+    stop: Stopper,
     handle: JoinHandle<()>,
 }
 
@@ -115,7 +116,7 @@ impl Scheduler {
         self.places.note(&plan);
         let sink = &self.shared.sink;
         if let Some(old) = self.tasks.remove(&plan.uid) {
-            let _ = old.stop.send(Stop::Replaced);
+            old.stop.tell(Stop::Replaced);
             // Identity or suspension may have changed: what the old plan said of itself is not kept.
             let before = old.prepared.plan();
             if before.id != plan.id || plan.suspend {
@@ -169,8 +170,8 @@ impl Scheduler {
         owner: Owner,
         due: Due,
         unowned: Option<Timestamp>,
-    ) -> (watch::Sender<Stop>, JoinHandle<()>) {
-        let (stop, stopped) = watch::channel(Stop::Go);
+    ) -> (Stopper, JoinHandle<()>) {
+        let (stop, stopped) = crate::stop::stop();
         let slots = Slots {
             shared: self.shared.clone(),
             lanes: self.shared.gate.lanes(prepared.plan()),
@@ -188,7 +189,7 @@ impl Scheduler {
     pub fn remove(&mut self, uid: &str, gone: bool) {
         self.unusable.remove(uid);
         if let Some(task) = self.tasks.remove(uid) {
-            let _ = task.stop.send(Stop::Removed);
+            task.stop.tell(Stop::Removed);
             self.shared.sink.forget(task.prepared.plan(), gone);
         }
         self.shared.memory.forget(uid);
@@ -200,10 +201,10 @@ impl Scheduler {
     pub fn drain(&mut self, uids: &[String]) -> impl Future<Output = ()> + use<> {
         let mut ends = Vec::new();
         for task in uids.iter().filter_map(|uid| self.tasks.get(uid)) {
-            let _ = task.stop.send(Stop::Drain);
+            task.stop.tell(Stop::Drain);
             let stop = task.stop.clone();
             // Its receivers are gone when nothing of it runs any more.
-            ends.push(async move { stop.closed().await });
+            ends.push(async move { stop.ended().await });
         }
         async move {
             let _ = tokio::time::timeout(HAND_OVER, futures::future::join_all(ends)).await;
@@ -234,7 +235,7 @@ impl Scheduler {
     pub async fn shut_down(&mut self, grace: Duration) {
         let tasks = std::mem::take(&mut self.tasks);
         for task in tasks.values() {
-            let _ = task.stop.send(Stop::Drain);
+            task.stop.tell(Stop::Drain);
         }
         let (mut handles, mut owners) = (Vec::new(), Vec::new());
         for task in tasks.into_values() {

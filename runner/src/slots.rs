@@ -7,6 +7,7 @@ use crate::{
     load::Load,
     memory::Memory,
     sink::Sink,
+    stop::{Stop, Stopped},
 };
 use drmwatch_api::ConcurrencyPolicy;
 use drmwatch_metrics::*;
@@ -16,7 +17,6 @@ use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{
-    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -26,19 +26,6 @@ use tracing::error;
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// A slot that nobody had is run by who finds it, if it is no older than this or its own deadline.
 const STILL_WORTH: Duration = Duration::from_secs(60);
-
-/// How a plan's task is to end, once what runs has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// Not at all.
-    Go,
-    /// The runner hands it over, or leaves: the last outcome counts.
-    Drain,
-    /// A newer plan of the same probe has taken over: the slot counts, the outcome is old news.
-    Replaced,
-    /// The probe is no longer run here: its series are gone and must stay gone.
-    Removed,
-}
 
 /// Why a slot did not run to its end: the values of the label `cause`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +90,7 @@ pub struct Slots {
     pub steps: u64,
     /// Since when nobody had it, where that is known.
     pub unowned: Option<Timestamp>,
-    pub stopped: watch::Receiver<Stop>,
+    pub stopped: Stopped,
 }
 
 impl Slots {
@@ -132,7 +119,7 @@ impl Slots {
     }
 
     /// Runs the plan whenever it is due, until it is to stop.
-    pub async fn forever(mut self) {
+    pub async fn forever(self) {
         let mut done = self.begin();
         let mut running: JoinSet<()> = JoinSet::new();
         let (mut first, mut waited) = (true, false);
@@ -155,7 +142,7 @@ impl Slots {
                 tokio::select! {
                     () = sleep(wait.min(LONGEST_SLEEP)) => continue,
                     Some(_) = running.join_next(), if !running.is_empty() => continue,
-                    _ = self.stopped.wait_for(|stop| *stop != Stop::Go) => break,
+                    _ = self.stopped.stopped() => break,
                 }
             };
             let metrics = &self.shared.sink.metrics;
@@ -201,7 +188,7 @@ impl Slots {
 
     /// What was due and has not begun is run by nobody but who comes after, who counts from now on only.
     fn leave(&self, done: Timestamp) {
-        if *self.stopped.borrow() != Stop::Drain {
+        if self.stopped.said() != Stop::Drain {
             return;
         }
         if let Some((_, count)) = self.due.passed(done, self.shared.engine.now()) {
@@ -217,16 +204,16 @@ impl Slots {
     }
 
     /// What happens in a slot. `wait`: how long it may wait for a place, unless it is new here.
-    async fn slot(mut self, slot: Timestamp, wait: Option<Duration>) {
-        let (shared, stopped) = (self.shared.clone(), &mut self.stopped);
+    async fn slot(self, slot: Timestamp, wait: Option<Duration>) {
+        let (shared, stopped) = (self.shared.clone(), &self.stopped);
         let place = shared.gate.enter(&self.lanes);
         let entered = tokio::select! {
             biased;
             place = timeout(wait.unwrap_or(Duration::MAX), place) => place.map_err(|_| Cause::Late),
-            stop = stopped.wait_for(|stop| *stop != Stop::Go) => {
+            stop = stopped.stopped() => {
                 // Who comes after runs the current slot.
-                Err(match stop.map(|s| *s) {
-                    Ok(Stop::Replaced) => Cause::Replaced,
+                Err(match stop {
+                    Stop::Replaced => Cause::Replaced,
                     _ => Cause::Shutdown,
                 })
             }
@@ -247,7 +234,7 @@ impl Slots {
             }
         };
         self.in_flight(-1.0);
-        let stop = *self.stopped.borrow();
+        let stop = self.stopped.said();
         if stop == Stop::Removed {
             return;
         }
@@ -270,7 +257,7 @@ impl Slots {
         let run = AssertUnwindSafe(shared.engine.run(&self.prepared, &mut state));
         match run.catch_unwind().await {
             Ok(outcome) => {
-                let stop = *self.stopped.borrow();
+                let stop = self.stopped.said();
                 if stop != Stop::Removed {
                     let (now, replaced) = (shared.engine.now(), stop == Stop::Replaced);
                     shared.memory.keep(&plan.uid, self.steps, now, state, replaced);

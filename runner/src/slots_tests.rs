@@ -4,7 +4,7 @@
 //! on, by policy; past the deadline; after a pause; clocks that are set.
 
 use super::*;
-use crate::scheduler::Scheduler;
+use crate::{scheduler::Scheduler, stop::Stopper};
 use drmwatch_plan::{Hop, Secrets};
 use drmwatch_probe::net::{Door, Failure, Request, Resolver, Response};
 use futures::future::BoxFuture;
@@ -87,7 +87,7 @@ struct Bench {
     metrics: Metrics,
     owner: Owner,
     load: Load,
-    stop: watch::Sender<Stop>,
+    stop: Stopper,
     task: JoinHandle<()>,
 }
 
@@ -121,7 +121,7 @@ fn shared(places: usize) -> Shared {
     }
 }
 
-fn slots(shared: &Arc<Shared>, plan: Plan, seconds: u64, stopped: watch::Receiver<Stop>) -> Slots {
+fn slots(shared: &Arc<Shared>, plan: Plan, seconds: u64, stopped: Stopped) -> Slots {
     Slots {
         shared: shared.clone(),
         owner: Owner::probe(&plan.id, &plan.region),
@@ -149,7 +149,7 @@ impl Bench {
             .as_u64()
             .map_or(500, |s| s as u32 - 10);
         let shared = Arc::new(shared(100));
-        let (stop, stopped) = watch::channel(Stop::Go);
+        let (stop, stopped) = crate::stop::stop();
         let plan = plan("p", tenant, &schedule, timeout);
         let mut slots = slots(&shared, plan, seconds, stopped);
         slots.unowned = unowned.map(|second| Timestamp::from_second(second).unwrap());
@@ -176,7 +176,7 @@ impl Bench {
     }
 
     async fn end(self) {
-        self.stop.send(Stop::Drain).unwrap();
+        self.stop.tell(Stop::Drain);
         self.task.await.unwrap();
     }
 }
@@ -404,7 +404,7 @@ async fn who_floods_makes_no_neighbour_wait() {
     SET.set(0);
     FROM.set(NOON + 20);
     let shared = Arc::new(shared(8));
-    let (_stop, stopped) = watch::channel(Stop::Go);
+    let (_stop, stopped) = crate::stop::stop();
     // Twenty probes of one tenant, whose server answers nobody, and one of a neighbour on another host.
     let stuck: Vec<Slots> = (0..20)
         .map(|n| {
