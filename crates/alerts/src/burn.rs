@@ -99,11 +99,11 @@ pub(crate) fn cautions(objective: &Objective, interval_seconds: u32) -> Vec<Stri
     if trips <= 1.0 {
         cautions.push(format!(
             "{name}: at {} over {} days one failed run of a probe every {interval_seconds} s burns {:.1} times an hour's share of the budget; \
-             {} failed runs are waited for before anyone is paged. A lower target or a shorter interval tells an outage from a blip sooner",
+             {} bad minutes are waited for before anyone is paged. A lower target or a shorter interval tells an outage from a blip sooner",
             objective.target,
             window.days(),
             1.0 / trips,
-            FEWEST
+            fewest(interval_seconds)
         ));
     }
     cautions
