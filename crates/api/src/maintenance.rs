@@ -37,7 +37,7 @@ pub struct MaintenanceWindowSpec {
     /// What is done, for people: a change's number, for instance.
     #[schemars(length(min = 1, max = 256))]
     pub description: String,
-    /// Who asked for it. Where the chart's admission policy is on, it must be the name of the user who writes the object.
+    /// Who asked for it, as the author says: shown in Events. Kubernetes does not tell a controller who wrote an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub requested_by: Option<String>,
