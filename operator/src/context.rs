@@ -19,6 +19,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
+use tokio::time::Instant;
 use tracing::warn;
 
 /// Versions that are remembered at most.
@@ -36,6 +37,8 @@ pub struct Context {
     pub pools: Known<RunnerPool>,
     pub probes: Known<DrmProbe>,
     pub windows: Known<MaintenanceWindow>,
+    /// When this replica began to lead.
+    pub began: Instant,
     /// How much the API server can bear.
     pub pressure: Pressure,
     recorder: Recorder,
@@ -93,6 +96,7 @@ impl Context {
             pools,
             probes,
             windows,
+            began: Instant::now(),
             client,
             metrics,
             options,

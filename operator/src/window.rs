@@ -26,8 +26,10 @@ use kube::{
     },
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::{sync::mpsc::UnboundedSender, time::timeout_at};
 
+/// How long after the beginning probes wait for windows to be known.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// Longest wait between two looks at the clock, so that one that is set is noticed.
 const LOOK: Duration = Duration::from_secs(300);
 
@@ -86,8 +88,9 @@ fn wake(window: &MaintenanceWindow, context: &Context, told: &UnboundedSender<Ob
 
 /// What windows do to a probe now: which effect, by which window.
 pub async fn effects(probe: &DrmProbe, context: &Context) -> BTreeSet<(Effect, String)> {
-    // A store that is still being filled would let a probe run that must rest.
-    context.windows.filled().await;
+    // A store that is still being filled would let a probe run that must rest. One that can't be (an upgrade without the new
+    // CRD) must not hold up every probe: who is to rest is woken when it is there.
+    let _ = timeout_at(context.began + PATIENCE, context.windows.filled()).await;
     let (namespace, now) = (probe.namespace(), drmwatch_program::now());
     let mut effects = BTreeSet::new();
     for window in context.windows.all() {

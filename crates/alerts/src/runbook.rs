@@ -24,7 +24,7 @@ pub struct Page {
 
 const NONE: fn(Reason) -> bool = |_| false;
 const DESCRIBE: &str = "`kubectl -n NAMESPACE describe drmprobe PROBE`: the condition `Healthy` has step, reason and what the server said.";
-const SILENCE: &str = "A planned change: a silence on the labels `tenant_namespace`, `tenant` and `probe`, for as long as the change takes and no longer. A service that is no more: remove it from its tenant. Don't suspend a probe to have quiet: a suspended probe is forgotten.";
+const SILENCE: &str = "A planned change: a MaintenanceWindow (docs/maintenance.md), or a silence on the labels `tenant_namespace`, `tenant` and `probe`, for as long as the change takes and no longer. A service that is no more: remove it from its tenant. Don't suspend a probe to have quiet: a suspended probe is forgotten.";
 
 /// Every page, in the order of the index.
 pub fn pages() -> &'static [Page] {
