@@ -133,7 +133,8 @@ mount -N "$full" -t tmpfs -o size=16k,mode=1777 tmpfs /cache
 manifests 3 | k apply --server-side -f - >/dev/null
 await 60 "a runner that can't write its plans says so" query 'drmwatch_runner_cache_errors_total > 0'
 calm "the disk of a runner is full"
-umount -N "$full" /cache
+# The runner may be writing at this very moment.
+await 30 "the full disk is taken away" umount -N "$full" /cache
 cached() { ! query 'sum by (pod) (drmwatch_runner_cached_plans) != sum by (pod) (drmwatch_shard_probes)' && query 'drmwatch_runner_cached_plans' 3; }
 await 60 "every plan is in its runner's cache again" cached
 
