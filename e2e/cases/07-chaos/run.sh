@@ -150,7 +150,8 @@ settle
 to=$(milliseconds)
 sleep 5
 visits
-"$BINARIES/drmwatch-audit" "$folder/visits" "$folder/missed" --interval fast=5 --interval slow=10 --probes $probes --from "$from" --to "$to"
+# Of some 12,000 slots none to three are unaccounted for when everything is killed on two cores (ARCHITECTURE.md, Known gaps).
+"$BINARIES/drmwatch-audit" "$folder/visits" "$folder/missed" --interval fast=5 --interval slow=10 --probes $probes --from "$from" --to "$to" --allow 6
 [ "$(failing || true)" = 0 ] || fail "chaos of ours is called a tenant's failure"
 
 # --- what the shipped alerts made of it
