@@ -101,7 +101,7 @@ checks! {
     L08 Ticket LiveEdge LiveLatencyHigh "live latency", "A 8.4; A 8.5; H 6.2.1", "seconds; six target durations", "The end of the newest segment, by its date, is not long ago and not in the future.";
     L09 Ticket LiveEdge TimelineDrift "timeline rate", "T 10", "percent of drift; 1", "Over ten minutes or more the media timeline advances as fast as the clock.";
     L10 Ticket LiveEdge EdgesDisagree "edge spread", "P hls.js#573", "segments; 2", "Every address behind the name, and every pathway, serves about the same newest segment.";
-    L11 Warning LiveEdge OriginStale "header staleness", "A 8.24", "seconds between Date and Last-Modified; three target durations, the longest segment and one second", "A live playlist was modified lately, by its headers.";
+    L11 Warning LiveEdge OriginStale "header staleness", "A 8.24", "seconds between Date and Last-Modified; one more than L01 or L19 allows", "A live playlist was modified lately, by its headers.";
     L12 Page LiveEdge BlockingReloadBroken "blocking reload", "H 6.2.5.2; P media3#2317", "seconds; three target durations", "A blocking request is held until the segment is there, and its answer has it.";
     L13 Warning LiveEdge BlockingReloadBroken "blocking reload refusals", "H 6.2.5.2", "", "A request for a part without a segment, or far in the future, is answered 400.";
     L14 Ticket LiveEdge LowLatencyInvalid "low-latency attributes", "H 4.4.3.8; H 4.4.4.9; H 6.2.4; A 14.3", "", "Hold-backs, skip boundary and part durations keep their relations, and all playlists agree.";

@@ -51,7 +51,7 @@ pub struct RenditionState {
     pub newest: u64,
     /// When that was first seen as the newest.
     pub since: Timestamp,
-    /// Seconds between its end, by its date, and that.
+    /// How old it was then, seconds: by its date, or by the playlist's Last-Modified.
     #[serde(default)]
     pub lag: Option<f64>,
     /// Number of its oldest segment.

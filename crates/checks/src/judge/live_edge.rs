@@ -50,20 +50,25 @@ enum Verdict {
 /// A stream is stale only when it was *seen* not to move: an encoder whose clock is wrong writes old dates
 /// on a perfectly live stream, and players do not care (section 6.3.4 speaks of change, not of dates). So
 /// the age alone convicts nobody.
-fn look(edge: &Edge, limit: f64, before: Option<&RenditionState>, now: Timestamp) -> Verdict {
-    let since = |at: Timestamp| now.duration_since(at).as_secs_f64();
-    let old = edge.end.map(since).is_some_and(|age| age > limit);
+fn look(
+    edge: &Edge,
+    age: Option<f64>,
+    limit: f64,
+    before: Option<&RenditionState>,
+    now: Timestamp,
+) -> Verdict {
+    let old = age.is_some_and(|age| age > limit);
     match before {
         Some(state) if edge.number < state.newest => Verdict::Regressed,
         Some(state) if edge.number == state.newest => {
-            let stood = since(state.since);
+            let stood = now.duration_since(state.since).as_secs_f64();
             match () {
                 () if stood > limit => Verdict::Stale {
-                    age: edge.end.map_or(stood, since).max(stood),
+                    age: age.unwrap_or(stood).max(stood),
                 },
                 // Old by its dates, and seen not to move for long enough that a segment was due.
                 () if old && stood >= 1.4 * edge.duration.min(10.0) => Verdict::Stale {
-                    age: edge.end.map_or(stood, since).max(stood),
+                    age: age.unwrap_or(stood).max(stood),
                 },
                 () if old => Verdict::LookAgain,
                 () => Verdict::Moves,
@@ -71,30 +76,52 @@ fn look(edge: &Edge, limit: f64, before: Option<&RenditionState>, now: Timestamp
         }
         // It moved since the last look, but may have stopped since then: its dates are older than they
         // were, by more than looking at another moment of a segment explains.
-        Some(state) if old && late(edge, state, now) => Verdict::LookAgain,
+        Some(state) if old && late(edge, age, state) => Verdict::LookAgain,
         Some(_) => Verdict::Moves,
         None if old => Verdict::LookAgain,
         None => Verdict::Moves,
     }
 }
 
-/// Whether the edge is older now, by its dates, than it was when it last moved.
-fn late(edge: &Edge, before: &RenditionState, now: Timestamp) -> bool {
-    let age = edge.end.map(|end| now.duration_since(end).as_secs_f64());
+/// Seconds since the live edge was made: by its own dates, or where it has none, by the headers of its playlist.
+/// These are without fractions, so they make it older than it is by up to a second.
+pub(super) fn age(case: &Case<'_>, rendition: &Rendition, edge: &Edge) -> Option<f64> {
+    let by_headers = || modified_ago(case, rendition).filter(|_| case.settings.wants(Check::L11));
+    match edge.end {
+        Some(end) => Some(case.at(rendition).duration_since(end).as_secs_f64()),
+        None => by_headers().map(|apart| apart - 1.0),
+    }
+}
+
+/// Seconds from Last-Modified to Date.
+fn modified_ago(case: &Case<'_>, rendition: &Rendition) -> Option<f64> {
+    let exchange = rendition.exchange.as_ref().unwrap_or(&case.snapshot.entry);
+    let (date, modified) = (exchange.date("date")?, exchange.date("last-modified")?);
+    Some(date.duration_since(modified).as_secs_f64())
+}
+
+/// Whether the edge is older now than it was when it last moved.
+fn late(edge: &Edge, age: Option<f64>, before: &RenditionState) -> bool {
     let was = before.lag.zip(age);
     was.is_some_and(|(was, age)| age > was + edge.longest.max(edge.duration) + 1.0)
 }
 
+/// The check that speaks of an edge that stands still, and after how many seconds.
+fn patience(case: &Case<'_>, edge: &Edge) -> (Check, f64) {
+    let unit = edge.duration.max(1.0);
+    if case.is_hls() {
+        let limit = case.threshold(Check::L01, 3.0 * unit + edge.longest);
+        return (Check::L01, limit);
+    }
+    let mpd = case.snapshot.manifest.mpd();
+    let delay = mpd.and_then(|mpd| mpd.suggested_delay).unwrap_or(0.0);
+    let limit = case.threshold(Check::L19, (3.0 * unit).max(delay) + edge.longest);
+    (Check::L19, limit)
+}
+
 fn movement(case: &mut Case<'_>) {
-    let hls = case.is_hls();
-    let check = if hls { Check::L01 } else { Check::L19 };
-    let delay = case
-        .snapshot
-        .manifest
-        .mpd()
-        .and_then(|mpd| mpd.suggested_delay)
-        .unwrap_or(0.0);
     for (n, rendition, edge) in case.edges() {
+        let (check, limit) = patience(case, edge);
         if !is_continuous(rendition.kind) {
             case.findings
                 .skip(check, Some(n), "subtitles and trick play may be sparse");
@@ -108,15 +135,14 @@ fn movement(case: &mut Case<'_>) {
             );
             continue;
         }
-        let unit = edge.duration.max(1.0);
-        let default = if hls {
-            3.0 * unit + edge.longest
-        } else {
-            (3.0 * unit).max(delay) + edge.longest
-        };
-        let limit = case.threshold(check, default);
         let before = case.remembered(rendition);
-        let verdict = look(edge, limit, before, case.at(rendition));
+        let verdict = look(
+            edge,
+            age(case, rendition, edge),
+            limit,
+            before,
+            case.at(rendition),
+        );
         let mut again = None;
         match verdict {
             Verdict::Moves => {
@@ -406,8 +432,7 @@ fn clocks_differ(case: &Case<'_>) -> Option<f64> {
 
 fn headers(case: &mut Case<'_>) {
     for (n, rendition, edge) in case.edges() {
-        let exchange = rendition.exchange.as_ref().unwrap_or(&case.snapshot.entry);
-        let (Some(date), Some(modified)) = (exchange.date("date"), exchange.date("last-modified")) else {
+        let Some(apart) = modified_ago(case, rendition) else {
             case.findings
                 .skip(Check::L11, Some(n), "there is no Date or no Last-Modified");
             continue;
@@ -416,11 +441,9 @@ fn headers(case: &mut Case<'_>) {
             case.findings.skip(Check::L11, Some(n), "the edge itself tells");
             continue;
         }
-        let apart = date.duration_since(modified).as_secs_f64();
-        // Behind L01's limit, and a second for dates without fractions: of a stream that stands still the edge
-        // itself speaks first.
-        let unit = edge.duration.max(1.0);
-        let limit = case.threshold(Check::L11, 3.0 * unit + edge.longest.max(unit) + 1.0);
+        // Behind the limit of L01 or L19, and a second for dates without fractions: of a stream that stands still
+        // the edge itself speaks first.
+        let limit = case.threshold(Check::L11, patience(case, edge).1 + 1.0);
         let evidence = (apart > limit).then(|| {
             wrong(format!(
                 "the playlist of {} was last modified long ago, by its headers",

@@ -1,6 +1,6 @@
 //! What is kept of a look for the next one.
 
-use super::{Case, ads};
+use super::{Case, ads, live_edge};
 use crate::{
     Check,
     model::Rendition,
@@ -64,7 +64,7 @@ fn rendition_state(case: &Case<'_>, rendition: &Rendition) -> Option<RenditionSt
         .map_or(case.at(rendition), |b| b.since);
     let lag = match before.filter(|b| b.newest == edge.number) {
         Some(known) => known.lag,
-        None => edge.end.map(|end| since.duration_since(end).as_secs_f64()),
+        None => live_edge::age(case, rendition, edge),
     };
     let media = rendition.media();
     let moved_on = before.is_none_or(|b| edge.number < b.newest);
