@@ -8,6 +8,7 @@
 //! Only `cluster` talks to Kubernetes; everything else works on a laptop.
 
 mod cluster;
+mod confirm;
 mod evidence;
 mod gate;
 mod load;

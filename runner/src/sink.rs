@@ -1,7 +1,7 @@
 //! Where outcomes go: metrics always, the log and the status writer on a transition.
 
 use crate::evidence;
-use drmwatch_metrics::{Metrics, Owner, record_outcome};
+use drmwatch_metrics::{Metrics, Owner, PROBE_CONFIRMATIONS, record_outcome};
 use drmwatch_plan::{Outcome, Plan, ProbeId, Verdict, VerdictRecord};
 use std::{
     collections::BTreeMap,
@@ -114,6 +114,30 @@ impl Sink {
         }
         let record = VerdictRecord::new(plan, outcome);
         let _ = self.transitions.send((plan.uid.clone(), News::Verdict(record)));
+    }
+
+    /// Whether the probe failed when it was last heard of.
+    pub fn fails(&self, plan: &Plan) -> bool {
+        let told = lock(&self.told);
+        told.get(&plan.uid)
+            .is_some_and(|t| matches!(t.verdict, Verdict::Fail(_)))
+    }
+
+    /// Takes what a failure's second attempt found. The first is kept where it does not count.
+    pub fn confirmed(&self, plan: &Plan, owner: &Owner, first: &Outcome, second: &Outcome) {
+        let found = second.verdict.label();
+        for label in ["pass", "fail", "inconclusive"] {
+            self.metrics
+                .add(&PROBE_CONFIRMATIONS, owner, &[label], u64::from(label == found));
+        }
+        if second.verdict != Verdict::Pass {
+            return;
+        }
+        if let Some(folder) = &self.evidence {
+            evidence::keep(folder, plan, first);
+        }
+        let (step, reason) = (first.step.as_deref().unwrap_or_default(), first.verdict);
+        warn!(probe = %plan.id, tenant = %plan.id.tenant, step, %reason, trace = first.trace_id, message = first.message, "the probe failed, and passed when it was looked at again: this does not count");
     }
 
     /// The next verdict of the probe is news, whatever it is.

@@ -3,7 +3,8 @@
 //! At any instant expected = finished + missed + what runs or waits for its turn.
 
 use crate::{
-    gate::{Gate, Lanes},
+    confirm,
+    gate::{Gate, Lanes, Place},
     load::Load,
     memory::Memory,
     sink::Sink,
@@ -203,34 +204,38 @@ impl Slots {
         metrics.shift(&RUNNER_IN_FLIGHT, &Owner::program(), &[], by);
     }
 
-    /// What happens in a slot. `wait`: how long it may wait for a place, unless it is new here.
-    async fn slot(self, slot: Timestamp, wait: Option<Duration>) {
-        let (shared, stopped) = (self.shared.clone(), &self.stopped);
-        let place = shared.gate.enter(&self.lanes);
-        let entered = tokio::select! {
+    /// A place to run in, once there is one.
+    async fn enter(&self, wait: Duration) -> Result<Place, Cause> {
+        let place = self.shared.gate.enter(&self.lanes);
+        tokio::select! {
             biased;
-            place = timeout(wait.unwrap_or(Duration::MAX), place) => place.map_err(|_| Cause::Late),
-            stop = stopped.stopped() => {
+            place = timeout(wait, place) => place.map_err(|_| Cause::Late),
+            stop = self.stopped.stopped() => {
                 // Who comes after runs the current slot.
                 Err(match stop {
                     Stop::Replaced => Cause::Replaced,
                     _ => Cause::Shutdown,
                 })
             }
-        };
+        }
+    }
+
+    /// What happens in a slot. `wait`: how long it may wait for a place, unless it is new here.
+    async fn slot(self, slot: Timestamp, wait: Option<Duration>) {
+        let shared = self.shared.clone();
         let metrics = &shared.sink.metrics;
-        let ended = match entered {
+        let ended = match self.enter(wait.unwrap_or(Duration::MAX)).await {
             Err(cause) => Err(cause),
-            Ok(_place) => {
+            Ok(place) => {
                 let lag = shared.engine.now().duration_since(slot).max(SignedDuration::ZERO);
                 let lag = wait.map(|_| lag.as_secs_f64());
                 if let Some(lag) = lag {
                     metrics.observe(&SLOT_LAG, &Owner::program(), &[], lag);
                 }
                 metrics.add(&SLOTS_STARTED, &self.owner, &[], 1);
-                let whole = Duration::from_secs(self.plan().timeout_seconds.into());
-                let _going = shared.load.begins(whole, lag);
-                Ok(self.once().await)
+                let first = self.once(Duration::MAX, lag).await;
+                drop(place);
+                Ok(self.confirmed(slot, first).await)
             }
         };
         self.in_flight(-1.0);
@@ -250,11 +255,34 @@ impl Slots {
         }
     }
 
-    /// One run. Should the engine break, the probe says so and goes on.
-    async fn once(&self) -> Outcome {
+    /// What a run says that failed and may be a blip, after a second attempt.
+    async fn confirmed(&self, slot: Timestamp, first: Outcome) -> Outcome {
+        let shared = &self.shared;
+        let room = confirm::room(&first, shared.engine.now(), self.due.next(slot));
+        let Some(room) = room.filter(|_| !shared.sink.fails(self.plan())) else {
+            return first;
+        };
+        tokio::select! {
+            () = sleep(confirm::AFTER) => {}
+            // Whoever comes after tells.
+            _ = self.stopped.stopped() => return first,
+        }
+        let Ok(_place) = self.enter(room).await else {
+            return first;
+        };
+        let second = self.once(room, None).await;
+        shared.sink.confirmed(self.plan(), &self.owner, &first, &second);
+        let whole = Duration::from_secs(self.plan().timeout_seconds.into());
+        confirm::judge(first, second, room < whole)
+    }
+
+    /// One run, that may take so long. Should the engine break, the probe says so and goes on.
+    async fn once(&self, room: Duration, lag: Option<f64>) -> Outcome {
         let (shared, plan) = (&self.shared, self.plan());
+        let whole = Duration::from_secs(plan.timeout_seconds.into()).min(room);
+        let _going = shared.load.begins(whole, lag);
         let mut state = shared.memory.recall(&plan.uid, self.steps);
-        let run = AssertUnwindSafe(shared.engine.run(&self.prepared, &mut state));
+        let run = AssertUnwindSafe(shared.engine.run_within(&self.prepared, &mut state, whole));
         match run.catch_unwind().await {
             Ok(outcome) => {
                 let stop = self.stopped.said();

@@ -9,7 +9,12 @@ use drmwatch_plan::{Hop, Secrets};
 use drmwatch_probe::net::{Door, Failure, Request, Resolver, Response};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use std::{cell::Cell, collections::BTreeMap, net::IpAddr};
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 use tokio::{task::JoinHandle, time::Instant};
 
 thread_local! {
@@ -28,18 +33,39 @@ fn wall() -> Timestamp {
     Timestamp::from_second(FROM.get() + SET.get()).unwrap() + since
 }
 
-/// Every request takes that long and fails.
-struct Slow(u64);
+/// Every request takes that long. The pattern tells of each, over and over, whether it is answered or fails.
+struct Slow(u64, &'static [bool], AtomicUsize);
+
+const ANSWERED: &[bool] = &[true];
+/// Nor does it end by its deadline.
+const NEVER: &[bool] = &[];
 
 impl Door for Slow {
     fn send<'a>(
         &'a self,
-        _: &'a Request,
-        _: Instant,
+        request: &'a Request,
+        deadline: Instant,
         _: &'a mut Vec<Hop>,
     ) -> BoxFuture<'a, Result<Response, Failure>> {
         Box::pin(async move {
-            sleep(Duration::from_secs(self.0)).await;
+            if self.1.is_empty() {
+                sleep(Duration::from_secs(self.0)).await;
+            }
+            let (n, seconds) = (
+                self.2.fetch_add(1, Ordering::Relaxed),
+                Duration::from_secs(self.0),
+            );
+            if tokio::time::timeout_at(deadline, sleep(seconds)).await.is_err() {
+                return Err(Failure::fail(Reason::Timeout, "a stub"));
+            }
+            if self.1[n % self.1.len()] {
+                return Ok(Response {
+                    status: Default::default(),
+                    headers: Default::default(),
+                    body: Default::default(),
+                    url: request.url.parse().unwrap(),
+                });
+            }
             Err(Failure::fail(Reason::ConnectionRefused, "a stub"))
         })
     }
@@ -121,7 +147,12 @@ fn shared(places: usize) -> Shared {
     }
 }
 
-fn slots(shared: &Arc<Shared>, plan: Plan, seconds: u64, stopped: Stopped) -> Slots {
+fn slots(
+    shared: &Arc<Shared>,
+    plan: Plan,
+    (seconds, answered): (u64, &'static [bool]),
+    stopped: Stopped,
+) -> Slots {
     Slots {
         shared: shared.clone(),
         owner: Owner::probe(&plan.id, &plan.region),
@@ -130,17 +161,30 @@ fn slots(shared: &Arc<Shared>, plan: Plan, seconds: u64, stopped: Stopped) -> Sl
         steps: Memory::steps(&plan),
         unowned: None,
         stopped,
-        prepared: Arc::new(Prepared::behind(plan, Secrets::default(), Box::new(Slow(seconds))).unwrap()),
+        prepared: Arc::new(
+            Prepared::behind(
+                plan,
+                Secrets::default(),
+                Box::new(Slow(seconds, answered, AtomicUsize::new(0))),
+            )
+            .unwrap(),
+        ),
     }
 }
 
 impl Bench {
     /// Runs a schedule whose runs take so many seconds, from noon and twenty seconds on.
     fn start(schedule: Value, seconds: u64) -> Bench {
-        Bench::from(NOON + 20, schedule, seconds, None, tenant("t"))
+        Bench::from(NOON + 20, schedule, (seconds, ANSWERED), None, tenant("t"))
     }
 
-    fn from(from: i64, schedule: Value, seconds: u64, unowned: Option<i64>, tenant: Value) -> Bench {
+    fn from(
+        from: i64,
+        schedule: Value,
+        runs: (u64, &'static [bool]),
+        unowned: Option<i64>,
+        tenant: Value,
+    ) -> Bench {
         BEGAN.set(None);
         SET.set(0);
         FROM.set(from);
@@ -151,7 +195,7 @@ impl Bench {
         let shared = Arc::new(shared(100));
         let (stop, stopped) = crate::stop::stop();
         let plan = plan("p", tenant, &schedule, timeout);
-        let mut slots = slots(&shared, plan, seconds, stopped);
+        let mut slots = slots(&shared, plan, runs, stopped);
         slots.unowned = unowned.map(|second| Timestamp::from_second(second).unwrap());
         Bench {
             metrics: shared.sink.metrics.clone(),
@@ -323,7 +367,7 @@ async fn the_tables_of_the_cron_job_controller() {
                 // New after the prior hour, or a minute before it.
                 let from = at("2016-05-19T09:01:00Z") - if before == Never { 0 } else { 120 };
                 let took = if before == Active { 100_000 } else { 1 };
-                let bench = Bench::from(from, schedule, took, None, tenant("t"));
+                let bench = Bench::from(from, schedule, (took, ANSWERED), None, tenant("t"));
                 let first = bench.pass(90).await;
                 assert_eq!(first.started, f64::from(u8::from(before != Never)), "{before:?}");
                 SET.set(now - from - 90);
@@ -344,7 +388,13 @@ async fn the_tables_of_the_cron_job_controller() {
     }
     // "this ran but done, time drifted back": the slot that has run is not run again.
     let from = at("2016-05-19T09:59:50Z");
-    let bench = Bench::from(from, json!({ "cron": "0 * * * ?" }), 1, None, tenant("t"));
+    let bench = Bench::from(
+        from,
+        json!({ "cron": "0 * * * ?" }),
+        (1, ANSWERED),
+        None,
+        tenant("t"),
+    );
     assert_eq!(bench.pass(15).await.started, 1.0);
     SET.set(-6);
     assert_eq!(bench.pass(3).await.started, 1.0);
@@ -358,7 +408,7 @@ async fn what_nobody_had_is_said_to_be_missed_and_the_current_slot_runs() {
     let bench = Bench::from(
         seconds,
         json!({ "intervalSeconds": 60 }),
-        1,
+        (1, ANSWERED),
         Some(seconds - 300),
         tenant("t"),
     );
@@ -373,7 +423,13 @@ async fn what_nobody_had_is_said_to_be_missed_and_the_current_slot_runs() {
     let half_past = NOON + 1800;
     for (deadline, runs) in [(60, 0.0), (3000, 1.0)] {
         let schedule = json!({ "cron": "0 * * * *", "startingDeadlineSeconds": deadline });
-        let bench = Bench::from(half_past, schedule, 1, Some(half_past - 7200), tenant("t"));
+        let bench = Bench::from(
+            half_past,
+            schedule,
+            (1, ANSWERED),
+            Some(half_past - 7200),
+            tenant("t"),
+        );
         let account = bench.pass(3).await;
         assert_eq!(
             (account.expected, account.finished, account.missed(Cause::NoOwner)),
@@ -388,7 +444,13 @@ async fn what_nobody_had_is_said_to_be_missed_and_the_current_slot_runs() {
 async fn a_slot_that_the_budget_does_not_allow_is_missed_for_it() {
     let mut poor = tenant("t");
     poor["spec"]["budget"] = json!({ "requestsPerMinute": 1 });
-    let bench = Bench::from(NOON + 20, json!({ "intervalSeconds": 30 }), 1, None, poor);
+    let bench = Bench::from(
+        NOON + 20,
+        json!({ "intervalSeconds": 30 }),
+        (1, ANSWERED),
+        None,
+        poor,
+    );
     // The stub's door does not pay for redirects; two slots a minute, one request a minute.
     let account = bench.pass(600).await;
     assert!(
@@ -414,12 +476,12 @@ async fn who_floods_makes_no_neighbour_wait() {
                 &json!({ "intervalSeconds": 60 }),
                 50,
             );
-            slots(&shared, plan, 45, stopped.clone())
+            slots(&shared, plan, (45, ANSWERED), stopped.clone())
         })
         .collect();
     let mut fine = plan("fine", tenant("fine"), &json!({ "intervalSeconds": 60 }), 50);
     fine.steps[0].http.as_mut().unwrap().url = "http://neighbour.example/".into();
-    let fine = slots(&shared, fine, 1, stopped.clone());
+    let fine = slots(&shared, fine, (1, ANSWERED), stopped.clone());
     let owners: Vec<Owner> = stuck.iter().map(|s| s.owner.clone()).collect();
     let (metrics, neighbour) = (shared.sink.metrics.clone(), fine.owner.clone());
     stuck
@@ -454,7 +516,8 @@ async fn who_floods_makes_no_neighbour_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn what_never_ends_is_seen_and_accounted_for_at_the_end() {
-    let bench = Bench::start(json!({ "intervalSeconds": 60 }), 1_000_000);
+    let minutely = json!({ "intervalSeconds": 60 });
+    let bench = Bench::from(NOON + 20, minutely, (1_000_000, NEVER), None, tenant("t"));
     bench.pass(70).await;
     assert_eq!(bench.load.wedged(), None);
     bench.pass(20).await;
@@ -536,4 +599,64 @@ async fn a_suspended_plan_has_no_slots() {
     );
     scheduler.upsert(plan, Secrets::default(), 1, None);
     assert!(scheduler.uids().is_empty());
+}
+
+/// So many slots of a minute whose requests are answered by a pattern: the account, runs that passed and failed, and
+/// second attempts by what they found.
+async fn attempts(
+    schedule: Value,
+    runs: (u64, &'static [bool]),
+    seconds: u64,
+) -> (Account, [f64; 2], [f64; 2]) {
+    let bench = Bench::from(NOON + 20, schedule, runs, None, tenant("t"));
+    let account = bench.pass(seconds).await;
+    let of = |metric, label| bench.metrics.value(metric, &bench.owner, &[label]).unwrap_or(0.0);
+    let both = |metric| [of(metric, "pass"), of(metric, "fail")];
+    let found = (account, both(&PROBE_RUNS), both(&PROBE_CONFIRMATIONS));
+    bench.end().await;
+    found
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blip_does_not_count_and_is_counted_as_one() {
+    let minutely = json!({ "intervalSeconds": 60 });
+    // Each first attempt fails, each second one passes.
+    let (account, runs, found) = attempts(minutely.clone(), (1, &[false, true]), 600).await;
+    assert_eq!((runs, found), ([account.finished, 0.0], [account.finished, 0.0]));
+    assert!(account.finished >= 10.0);
+    // An outage: its first failure is confirmed, and those after it need not be.
+    let (account, runs, found) = attempts(minutely.clone(), (1, &[false]), 600).await;
+    assert_eq!((runs, found), ([0.0, account.finished], [0.0, 1.0]));
+    // It ends, and the next failure is confirmed again: of three slots two fail, and the first of them twice.
+    let (_, [passed, failed], found) = attempts(minutely, (1, &[true, false, false, false]), 3600).await;
+    assert!(
+        (passed - found[1]).abs() <= 1.0 && (failed - 2.0 * passed).abs() <= 2.0,
+        "{passed} {failed} {found:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_attempt_never_costs_the_next_slot() {
+    // Interval, how long a request takes, which are answered, and how many of 600 s' slots pass. The first slot began before
+    // the runner, so it may have no time left.
+    const SECOND: &[bool] = &[false, true];
+    let table = [
+        (20, 5, SECOND, 28.0..=31.0),
+        (15, 4, SECOND, 38.0..=41.0),
+        // The second attempt has 17 s and needs 18: it is cut short, and what the first found counts.
+        (40, 18, &[false, true, true], 7.0..=9.0),
+    ];
+    for (interval, took, answered, passes) in table {
+        let schedule = json!({ "intervalSeconds": interval });
+        let (account, [passed, failed], _) = attempts(schedule, (took, answered), 600).await;
+        assert!(
+            passes.contains(&passed),
+            "{interval}: {passed} passed, {account:?}"
+        );
+        assert_eq!(account.finished, passed + failed, "{interval}");
+        assert!(
+            account.missed(Cause::Overlap) == 0.0 && account.missed(Cause::Late) == 0.0,
+            "{account:?}"
+        );
+    }
 }

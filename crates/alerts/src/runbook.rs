@@ -28,7 +28,7 @@ const SILENCE: &str = "A planned change: a MaintenanceWindow (docs/maintenance.m
 
 /// Every page, in the order of the index.
 pub fn pages() -> &'static [Page] {
-    &PAGES
+    PAGES
 }
 
 /// The page of an alert.
@@ -40,7 +40,7 @@ fn from(reason: Reason) -> bool {
     !matches!(reason.domain(), Domain::Configuration | Domain::Monitor)
 }
 
-static PAGES: [Page; 24] = [
+static PAGES: &[Page] = &[
     Page {
         alert: "ProbeDown",
         means: "A service does not do what it must, in this region for two minutes; where a global Prometheus judges, in two thirds of the regions that can tell.",
@@ -162,6 +162,18 @@ static PAGES: [Page; 24] = [
         ],
         silence: SILENCE,
         reasons: |r| r == Reason::BudgetExhausted,
+    },
+    Page {
+        alert: "ProbeUnsteady",
+        means: "More than four times in an hour, and in more than one run of twenty, a probe failed and passed five seconds later. None of these counts as down; together they say that the service fails some of its requests.",
+        whose: "Mostly a pool of servers of which one is bad, or a service at its limit; where many probes of one region are unsteady, the way out of it.",
+        first: &[
+            "The runner's log names step, reason and message of each: \"the probe failed, and passed when it was looked at again\". With `--evidence` its record is kept.",
+            "Does it fail for one address behind the name only?",
+            "`drmwatch_probe_confirmations_total` of other probes in the region: are they unsteady, too?",
+        ],
+        silence: SILENCE,
+        reasons: from,
     },
     Page {
         alert: "ProbeFlapping",

@@ -6,8 +6,8 @@ use crate::{
     fleet::{alert, of_tenant},
 };
 use drmwatch_metrics::{
-    CERTIFICATE_EXPIRY, CREDENTIAL_EXPIRY, DRM_CERTIFICATE_EXPIRY, PROBE_FAILURE_INFO, PROBE_INCONCLUSIVE,
-    RUNNER_INFO,
+    CERTIFICATE_EXPIRY, CREDENTIAL_EXPIRY, DRM_CERTIFICATE_EXPIRY, PROBE_CONFIRMATIONS, PROBE_FAILURE_INFO,
+    PROBE_INCONCLUSIVE, PROBE_RUNS, RUNNER_INFO,
 };
 use drmwatch_plan::Reason;
 
@@ -72,7 +72,7 @@ pub fn services(scope: Scope) -> RuleFile {
     let mut rules = vec![down(scope), live_edge(scope)];
     rules.extend(NAMED.iter().map(named));
     rules.extend(OURS.iter().map(ours));
-    rules.extend([inconclusive(), flapping(scope)]);
+    rules.extend([inconclusive(), flapping(scope), unsteady()]);
     rules.extend(expiries());
     if scope == Scope::Global {
         rules.extend(regions());
@@ -237,6 +237,24 @@ fn flapping(scope: Scope) -> Rule {
                 Scope::Regional => ", in {{ $labels.region }}",
                 Scope::Global => "",
             }
+        ),
+    );
+    rule.keep_firing_for = Some("15m");
+    rule
+}
+
+/// Blips do not count, one by one; a service that fails each twentieth time is not well for that.
+fn unsteady() -> Rule {
+    let of = |metric: &str, labels: &str| format!("sum by ({IN_REGION}) (increase({metric}{labels}[1h]))");
+    let blips = of(PROBE_CONFIRMATIONS.name, "{outcome=\"pass\"}");
+    let expr = format!(
+        "{blips} > 4\nand on ({IN_REGION}) {blips} / {} > 0.05",
+        of(PROBE_RUNS.name, "")
+    );
+    let mut rule = of_tenant(alert("ProbeUnsteady", TICKET, expr)).annotation(
+        "summary",
+        format!(
+            "{WHO} failed {{{{ $value | printf \"%.0f\" }}}} times in an hour in {{{{ $labels.region }}}}, and passed each time when it was looked at again"
         ),
     );
     rule.keep_firing_for = Some("15m");

@@ -102,6 +102,8 @@ catalogue! {
     PROBE_RUNS = "drmwatch_probe_runs_total", Kind::Counter, Runner, Probe, ["outcome"];
     /// Runs that did not pass, by the step that decided and the reason.
     PROBE_FAILURES = "drmwatch_probe_failures_total", Kind::Counter, Runner, Probe, ["step", "reason"];
+    /// Failures that were looked at again in the same slot, by what was found then: pass (the failure did not count), fail, inconclusive.
+    PROBE_CONFIRMATIONS = "drmwatch_probe_confirmations_total", Kind::Counter, Runner, Probe, ["outcome"];
     /// Slots that were due.
     SLOTS_EXPECTED = "drmwatch_probe_slots_expected_total", Kind::Counter, Runner, Probe, [];
     /// Slots whose run began.

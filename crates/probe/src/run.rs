@@ -187,6 +187,11 @@ impl Engine {
 
     /// Runs a plan once. Always ends by the plan's timeout and always has an outcome.
     pub async fn run(&self, prepared: &Prepared, state: &mut ProbeState) -> Outcome {
+        self.run_within(prepared, state, Duration::MAX).await
+    }
+
+    /// [`Engine::run`] that ends by `room`, too.
+    pub async fn run_within(&self, prepared: &Prepared, state: &mut ProbeState, room: Duration) -> Outcome {
         let (started_at, started) = (self.now(), Instant::now());
         let plan = &prepared.plan;
         let account = plan.budget.as_ref().map(|b| self.accounts.of(&plan.id, b));
@@ -208,7 +213,7 @@ impl Engine {
             }
         };
         let door = Metered::new(prepared.client.as_ref(), account.as_deref());
-        let whole = Duration::from_secs(u64::from(plan.timeout_seconds));
+        let whole = Duration::from_secs(u64::from(plan.timeout_seconds)).min(room);
         let reserve = match plan.opens_session() {
             true => (whole / 4).min(GIVE_BACK),
             false => Duration::ZERO,

@@ -80,7 +80,8 @@ pub fn build(plan: &Plan, probe: &DrmProbe, pool: &RunnerPool, options: &Options
                 "spec": {
                     // The verdict is the exit code: a failed probe is a finding, not a pod to try again.
                     "backoffLimit": 0,
-                    "activeDeadlineSeconds": plan.timeout_seconds + START_SECONDS,
+                    // A failure is tried again.
+                    "activeDeadlineSeconds": 2 * plan.timeout_seconds + START_SECONDS,
                     "ttlSecondsAfterFinished": 600,
                     "template": pod,
                 },
