@@ -21,7 +21,7 @@ mod window;
 use changes::Changes;
 use clap::Parser;
 use context::Context;
-use drmwatch_metrics::{LEADER, Metrics, Owner};
+use drmwatch_metrics::{LEADER, Metrics, Owner, record_reasons};
 use drmwatch_program::{Health, asked_to_stop};
 use futures::stream;
 use kube::Client;
@@ -52,6 +52,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let metrics = Metrics::default();
     let health = Health::default();
     metrics.set(&LEADER, &Owner::program(), &[&options.region], 0.0);
+    record_reasons(&metrics);
     let address = drmwatch_program::serve(options.listen, metrics.clone(), health.clone()).await?;
     info!(metrics = %address, region = options.region, "operator");
     let client = Client::try_default().await?;

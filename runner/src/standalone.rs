@@ -3,7 +3,7 @@
 use crate::{options::Options, scheduler::Scheduler, sink::Sink, table};
 use drmwatch_api::EgressPolicy;
 use drmwatch_folder::Folder;
-use drmwatch_metrics::{MAINTENANCE, Metrics, Owner, PROBE_INFO, RUNNER_INFO};
+use drmwatch_metrics::{MAINTENANCE, Metrics, Owner, PROBE_INFO, RUNNER_INFO, record_reasons};
 use drmwatch_plan::Plan;
 use drmwatch_probe::Engine;
 use drmwatch_program::{Health, asked_to_stop};
@@ -62,6 +62,7 @@ pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<
         &[env!("CARGO_PKG_VERSION"), &options.region, "standalone"],
         1.0,
     );
+    record_reasons(&metrics);
     let (sink, mut transitions) = Sink::new(metrics.clone(), options.evidence.clone(), options.table);
     // Nobody keeps a status here: transitions are in the log.
     tokio::spawn(async move { while transitions.recv().await.is_some() {} });

@@ -3,7 +3,7 @@
 use crate::{Group, IN_REGION, PAGE, PROBE, RUNBOOKS, Rule, RuleFile, TICKET, maintenance};
 use drmwatch_api::Effect;
 use drmwatch_metrics::{
-    CACHE_ERRORS, LAST_RUN, LEADER, POOL_READY, POOL_WANTED, PROBE_INFO, RUNNER_INFO, RUNNER_SATURATED,
+    BRIDGE_ACTIONS, BRIDGE_INFO, BRIDGE_OVERDUE, CACHE_ERRORS, LAST_RUN, LEADER, POOL_READY, POOL_WANTED, PROBE_INFO, RUNNER_INFO, RUNNER_SATURATED,
     SLOTS_EXPECTED, SLOTS_FINISHED, SLOTS_MISSED, WATCHED_SINCE,
 };
 
@@ -42,8 +42,9 @@ pub fn infrastructure() -> RuleFile {
         saturated(),
         not_cached(),
         operator_down(),
-        watchdog(),
     ]);
+    rules.extend(ticketing());
+    rules.push(watchdog());
     RuleFile {
         groups: vec![Group {
             name: "drmwatch-watchers".into(),
@@ -172,6 +173,35 @@ fn operator_down() -> Rule {
     .annotation("summary", "no drmwatch operator leads{{ with $labels.region }} in {{ . }}{{ end }}: changes of probes are not carried out, and what is expected is not told");
     rule.for_ = Some("5m");
     rule
+}
+
+/// Not as a ticket: it is tickets that fail.
+fn ticketing() -> [Rule; 3] {
+    let (overdue, actions, info) = (BRIDGE_OVERDUE.name, BRIDGE_ACTIONS.name, BRIDGE_INFO.name);
+    let failing = |what: &str, expr: String, summary: &str| {
+        alert("TicketingFailing", PAGE, expr)
+            .label("what", what)
+            .annotation("summary", summary)
+    };
+    let mut late = failing(
+        "late",
+        format!("max by (instance) ({overdue}) > 300"),
+        "tickets do not say what they should for {{ $value | humanizeDuration }}: the bridge can't reach Zendesk, or is not let in",
+    );
+    late.for_ = Some("1m");
+    let mut refused = failing(
+        "refused",
+        format!("sum by (tenant_namespace, tenant) (increase({actions}{{action=\"drop\"}}[1h])) > 0"),
+        "Zendesk refuses a ticket about {{ $labels.tenant_namespace }}/{{ $labels.tenant }} for good: its settings must be mended",
+    );
+    refused.keep_firing_for = Some("1h");
+    let mut gone = failing(
+        "gone",
+        format!("count by (region) (last_over_time({info}[6h])) unless on (region) {info}"),
+        "no ticket bridge{{ with $labels.region }} in {{ . }}{{ end }}: alerts become no tickets",
+    );
+    gone.for_ = Some("2m");
+    [late, refused, gone]
 }
 
 fn watchdog() -> Rule {

@@ -1,4 +1,5 @@
-//! What Prometheus is to make of the series: consensus, alerts, burn rates, and a runbook page for each alert.
+//! What Prometheus is to make of the series: consensus, alerts, burn rates, and a runbook page for each alert; and what
+//! Alertmanager is to do with them.
 //!
 //! Everything here is a pure function from what users wrote to rule files. Names of series are the exporter's own
 //! constants, so that a metric that is renamed takes its rules along. The shipped files and pages are generated
@@ -8,12 +9,15 @@ mod burn;
 mod consensus;
 mod fleet;
 mod objectives;
+mod routing;
 mod rule;
 mod runbook;
 mod services;
+mod slack;
 
 pub use fleet::infrastructure;
 pub use objectives::{BAD_MINUTE, Objectives, objectives};
+pub use routing::{Platform, Ways, alertmanager_config, alertmanager_yml, bridge_secret};
 pub use rule::{Group, Rule, RuleFile};
 pub use runbook::{Page, page_of, pages};
 pub use services::services;

@@ -285,6 +285,18 @@ static PAGES: &[Page] = &[
         reasons: NONE,
     },
     Page {
+        alert: "TicketingFailing",
+        means: "Alerts do not become the tickets that they should: the bridge waits for Zendesk for more than five minutes (`late`), Zendesk refuses a ticket for good (`refused`), or there is no bridge (`gone`). Nothing is lost: what waits lies on the bridge's disk.",
+        whose: "`late`: Zendesk's (its status page), the way there, or the bridge's OAuth client. `refused`: what the tenant wrote under `spec.alerting.zendesk`. `gone`: the platform team's.",
+        first: &[
+            "`drmwatch_bridge_zendesk_requests_total` by status: 401 is the client's secret, 429 the account's limit, `none` the way there.",
+            "The bridge's log names the incident and what Zendesk said; `drmwatch-bridge --selftest` in its pod says whether it can get in.",
+            "`refused`: the log names the field. Mend `spec.alerting.zendesk`; with the next notification the ticket is made.",
+        ],
+        silence: "While Zendesk has an outage of its own that it has announced.",
+        reasons: NONE,
+    },
+    Page {
         alert: "RunnerSaturated",
         means: "Runners of a pool are busy for 85 % of their time, or start slots a second late. Nothing is missed yet.",
         whose: "The platform team's.",

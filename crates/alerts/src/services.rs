@@ -7,7 +7,7 @@ use crate::{
 };
 use drmwatch_metrics::{
     CERTIFICATE_EXPIRY, CREDENTIAL_EXPIRY, DRM_CERTIFICATE_EXPIRY, PROBE_CONFIRMATIONS, PROBE_FAILURE_INFO,
-    PROBE_INCONCLUSIVE, PROBE_RUNS, RUNNER_INFO,
+    PROBE_INCONCLUSIVE, PROBE_RUNS, REASON_INFO, RUNNER_INFO,
 };
 use drmwatch_plan::Reason;
 
@@ -96,8 +96,8 @@ fn place(scope: Scope) -> String {
     }
 }
 
-/// The reason and the step, looked up: they may change while the alert fires, so they are no part of its identity.
-fn why(scope: Scope) -> String {
+/// What looks up why a probe fails. It may change while the alert fires, so it is no part of its identity.
+fn failure(scope: Scope) -> String {
     let info = PROBE_FAILURE_INFO.name;
     let (query, label) = match scope {
         Scope::Regional => (
@@ -107,14 +107,46 @@ fn why(scope: Scope) -> String {
         // The one that most regions see.
         Scope::Global => {
             let of = format!("{info}{{tenant_namespace=%q,tenant=%q,probe=%q}}");
-            (format!("topk(1, count by (reason, step) ({of}))"), "")
+            (
+                format!("topk(1, count by (reason, step, http_status) ({of}))"),
+                "",
+            )
         }
     };
+    format!("printf \"{query}\" $labels.tenant_namespace $labels.tenant $labels.probe{label} | query")
+}
+
+/// The reason and the step.
+fn why(scope: Scope) -> String {
     format!(
-        "{{{{ with printf \"{query}\" $labels.tenant_namespace $labels.tenant $labels.probe{label} | query }}}}\
-         {{{{ . | first | label \"reason\" }}}} at step {{{{ . | first | label \"step\" }}}}{{{{ else }}}}reason unknown{{{{ end }}}}"
+        "{{{{ with {} }}}}{{{{ . | first | label \"reason\" }}}} at step {{{{ . | first | label \"step\" }}}}\
+         {{{{ else }}}}reason unknown{{{{ end }}}}",
+        failure(scope)
     )
 }
+
+/// The reason in words, whose it is, what the server answered, and where there is more.
+fn explained(scope: Scope) -> String {
+    let words = format!("printf \"{}{{reason=%q}}\" (label \"reason\" $why) | query", REASON_INFO.name);
+    format!(
+        "{{{{ with {} }}}}{{{{ $why := first . }}}}{{{{ with {words} }}}}{{{{ . | first | label \"words\" }}}} \
+         Whose: {{{{ . | first | label \"whose\" }}}}. {{{{ end }}}}\
+         {{{{ with label \"http_status\" $why }}}}The server answered {{{{ . }}}}. {{{{ end }}}}{{{{ end }}}}{DESCRIBE}",
+        failure(scope)
+    )
+}
+
+/// The same of a reason that is known beforehand.
+fn meant(reason: Reason) -> String {
+    format!(
+        "{} Whose: {}. {DESCRIBE}",
+        reason.meaning().trim(),
+        reason.domain().words()
+    )
+}
+
+/// Where there is more.
+const DESCRIBE: &str = "More: kubectl -n {{ $labels.tenant_namespace }} describe drmprobe {{ $labels.probe }}";
 
 /// Probes whose reason has another alert, as far as every region that sees a failure says so.
 fn named_elsewhere(scope: Scope) -> String {
@@ -138,10 +170,7 @@ fn down(scope: Scope) -> Rule {
     let expr = format!("{DOWN} == 1\n{}", named_elsewhere(scope));
     let mut rule = of_tenant(alert("ProbeDown", PAGE, expr))
         .annotation("summary", format!("{WHO} fails {}: {}", place(scope), why(scope)))
-        .annotation(
-            "description",
-            "kubectl -n {{ $labels.tenant_namespace }} describe drmprobe {{ $labels.probe }}",
-        );
+        .annotation("description", explained(scope));
     rule.for_ = Some("2m");
     // A pass or two between failures is no end of them.
     rule.keep_firing_for = Some("2m");
@@ -166,10 +195,7 @@ fn live_edge(scope: Scope) -> Rule {
             "summary",
             format!("{WHO} stands still {}: {}", place(scope), why(scope)),
         )
-        .annotation(
-            "description",
-            "kubectl -n {{ $labels.tenant_namespace }} describe drmprobe {{ $labels.probe }}",
-        );
+        .annotation("description", explained(scope));
     rule.for_ = Some("2m");
     rule.keep_firing_for = Some("2m");
     rule
@@ -187,7 +213,8 @@ fn named(named: &Named) -> Rule {
             "{WHO} {} in {{{{ $labels.region }}}}, at step {{{{ $labels.step }}}}",
             named.says
         ),
-    );
+    )
+    .annotation("description", meant(named.reason));
     (rule.for_, rule.keep_firing_for) = (named.hold, named.keep);
     rule
 }
@@ -198,7 +225,8 @@ fn ours((reason, name, says): &(Reason, &str, &str)) -> Rule {
         PROBE_FAILURE_INFO.name
     );
     let mut rule = of_tenant(alert(name, TICKET, expr))
-        .annotation("summary", format!("{WHO} {says}, in {{{{ $labels.region }}}}"));
+        .annotation("summary", format!("{WHO} {says}, in {{{{ $labels.region }}}}"))
+        .annotation("description", meant(*reason));
     rule.for_ = Some("10m");
     rule
 }
@@ -218,7 +246,8 @@ fn inconclusive() -> Rule {
             place(Scope::Regional),
             why(Scope::Regional)
         ),
-    );
+    )
+    .annotation("description", explained(Scope::Regional));
     rule.for_ = Some("10m");
     rule
 }
@@ -292,7 +321,8 @@ fn regions() -> Vec<Rule> {
             "{PASSES} == 0\nunless on ({PROBE}) {DOWN} == 1\nunless on (region) {BLIND}\nand on ({PROBE}) {DOWN}"
         ),
     ))
-    .annotation("summary", format!("{WHO} fails in {{{{ $labels.region }}}}, and not in most regions: {}", why(Scope::Regional)));
+    .annotation("summary", format!("{WHO} fails in {{{{ $labels.region }}}}, and not in most regions: {}", why(Scope::Regional)))
+    .annotation("description", explained(Scope::Regional));
     in_region.for_ = Some("5m");
     let mut few = of_tenant(alert(
         "InsufficientRegions",

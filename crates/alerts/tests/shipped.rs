@@ -71,8 +71,8 @@ fn each_alert_has_its_page_and_each_page_its_alert() {
             rule.annotations["runbook_url"].ends_with(&format!("/{name}.md")),
             "{name}"
         );
-        // The Prometheus Operator routes by it; who is about a tenant must have it.
-        let of_tenant = rule.annotations["summary"].contains("$labels.tenant");
+        // The Prometheus Operator routes by it; who is about a tenant must have it. Tickets that fail are the platform's to mend.
+        let of_tenant = rule.annotations["summary"].contains("$labels.tenant") && name != "TicketingFailing";
         assert_eq!(rule.labels.contains_key("namespace"), of_tenant, "{name}");
     }
 }

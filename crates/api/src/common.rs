@@ -81,6 +81,8 @@ pub mod condition {
     pub const HEALTHY: &str = "Healthy";
     /// The tenant's objectives have become rules.
     pub const OBJECTIVES_READY: &str = "ObjectivesReady";
+    /// Alerts about the tenant have a way to go.
+    pub const ALERTING_READY: &str = "AlertingReady";
     /// The window is open.
     pub const ACTIVE: &str = "Active";
     /// Runners of the pool are about to fall behind.

@@ -5,6 +5,7 @@
 //! `kubectl explain` prints. Limits stand on every string and list, because the API server estimates
 //! the cost of each CEL rule from them and refuses a CRD whose worst case is too dear.
 
+mod alerting;
 mod common;
 mod crd;
 mod deny;
@@ -21,6 +22,7 @@ mod tenant;
 mod token;
 mod wrapper;
 
+pub use alerting::*;
 pub use common::*;
 pub use crd::*;
 pub use deny::*;

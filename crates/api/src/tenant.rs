@@ -1,6 +1,6 @@
 //! `MonitoredTenant`: a customer whose services are watched.
 
-use crate::{Credential, DrmSystem, Header, Objective, PoolRef, StreamFormat, Tls};
+use crate::{Alerting, Credential, DrmSystem, Header, Objective, PoolRef, StreamFormat, Tls};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -67,6 +67,9 @@ pub struct MonitoredTenantSpec {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub objectives: Vec<Objective>,
+    /// Where alerts about the tenant go. Without it they are left to the platform's own routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerting: Option<Alerting>,
     /// While true no probe of this tenant runs; slots are not expected and nothing is alerted.
     #[serde(default)]
     pub suspend: bool,
@@ -211,7 +214,7 @@ pub struct MonitoredTenantStatus {
     /// Number of those whose `Healthy` condition is `False`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<i32>,
-    /// `Ready`, `Healthy` and, of a tenant with objectives, `ObjectivesReady`.
+    /// `Ready`, `Healthy` and, of a tenant with objectives, `ObjectivesReady`, with alerting `AlertingReady`.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -7,6 +7,8 @@ pub enum Program {
     Runner,
     /// `drmwatch-operator`; without a cluster the standalone runner in its stead.
     Operator,
+    /// `drmwatch-bridge`.
+    Bridge,
     /// Each of them.
     Both,
 }
@@ -96,8 +98,8 @@ catalogue! {
     PROBE_SUCCESS = "drmwatch_probe_success", Kind::Gauge, Runner, Probe, [];
     /// 1 if the last run was inconclusive: the fault is then ours or the configuration's, and drmwatch_probe_success is what was known before.
     PROBE_INCONCLUSIVE = "drmwatch_probe_inconclusive", Kind::Gauge, Runner, Probe, [];
-    /// 1 with the step and the reason of the last run, while that run did not pass.
-    PROBE_FAILURE_INFO = "drmwatch_probe_failure_info", Kind::Gauge, Runner, Probe, ["step", "reason"];
+    /// 1 with the step and the reason of the last run, while that run did not pass, and the HTTP status that was answered, if any was.
+    PROBE_FAILURE_INFO = "drmwatch_probe_failure_info", Kind::Gauge, Runner, Probe, ["step", "reason", "http_status"];
     /// Runs by outcome: pass, fail, inconclusive.
     PROBE_RUNS = "drmwatch_probe_runs_total", Kind::Counter, Runner, Probe, ["outcome"];
     /// Runs that did not pass, by the step that decided and the reason.
@@ -204,6 +206,8 @@ catalogue! {
     PROBE_INFO = "drmwatch_probe_info", Kind::Gauge, Operator, Probe, ["execution", "pool_namespace", "pool"];
     /// 1 while a maintenance window has an effect on the probe: Mute, ExcludeFromSla, Pause.
     MAINTENANCE = "drmwatch_maintenance", Kind::Gauge, Operator, Probe, ["effect", "window"];
+    /// 1 for each reason there is, with whose it is and what it means, in words: alerts look them up.
+    REASON_INFO = "drmwatch_reason_info", Kind::Gauge, Operator, Program, ["reason", "whose", "words"];
     /// Reconciles, by kind of resource.
     RECONCILES = "drmwatch_operator_reconciles_total", Kind::Counter, Operator, Program, ["kind"];
     /// Reconciles that broke, by kind of resource and cause: api, conflict, encoding.
@@ -222,6 +226,20 @@ catalogue! {
     POOL_WANTED = "drmwatch_pool_runners_wanted", Kind::Gauge, Operator, Pool, [];
     /// Runners of a pool that are ready.
     POOL_READY = "drmwatch_pool_runners_ready", Kind::Gauge, Operator, Pool, [];
+    /// 1, with the bridge's version and region.
+    BRIDGE_INFO = "drmwatch_bridge_info", Kind::Gauge, Bridge, Program, ["version", "region"];
+    /// Notifications of Alertmanager by what became of them: accepted (kept on the disk), unchanged (nothing new in them), ignored (Alertmanager itself says that the alert is over), refused (not authenticated, malformed, too large), unavailable (they could not be kept: to be sent again).
+    BRIDGE_NOTIFICATIONS = "drmwatch_bridge_notifications_total", Kind::Counter, Bridge, Program, ["outcome"];
+    /// What was done to tickets: create, comment, solve, reopen, follow_up; leave (a person took the ticket over by the tag drmwatch-ignore, or there is nothing to do), drop (Zendesk refuses it for good).
+    BRIDGE_ACTIONS = "drmwatch_bridge_ticket_actions_total", Kind::Counter, Bridge, Program, ["tenant_namespace", "tenant", "action"];
+    /// Requests to Zendesk, by the status of the answer; `none` where there was none.
+    BRIDGE_REQUESTS = "drmwatch_bridge_zendesk_requests_total", Kind::Counter, Bridge, Program, ["status"];
+    /// Seconds that a request to Zendesk took.
+    BRIDGE_REQUEST_DURATION = "drmwatch_bridge_zendesk_request_duration_seconds", Kind::Histogram(SECONDS), Bridge, Program, [];
+    /// Incidents whose ticket does not say yet what it should.
+    BRIDGE_PENDING = "drmwatch_bridge_pending_incidents", Kind::Gauge, Bridge, Program, [];
+    /// Seconds since the longest of these waits beyond its time; 0 while none does.
+    BRIDGE_OVERDUE = "drmwatch_bridge_overdue_seconds", Kind::Gauge, Bridge, Program, [];
 }
 
 #[cfg(test)]
@@ -277,6 +295,7 @@ mod tests {
         for (program, title) in [
             (Program::Runner, "Runner"),
             (Program::Operator, "Operator"),
+            (Program::Bridge, "Ticket bridge"),
             (Program::Both, "Every program"),
         ] {
             page += &format!("\n## {title}\n\n| name | type | labels | meaning |\n|---|---|---|---|\n");

@@ -11,6 +11,6 @@ mod store;
 mod text;
 
 pub use catalogue::*;
-pub use recorder::record_outcome;
+pub use recorder::{record_outcome, record_reasons};
 pub use store::{Metrics, Owner};
 pub use text::{OPENMETRICS, PROMETHEUS, Pieces, render};

@@ -28,10 +28,12 @@ pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
     metrics.set(&PROBE_INCONCLUSIVE, owner, &[], f64::from(u8::from(inconclusive)));
     let step = outcome.step.as_deref().unwrap_or_default();
     let labels = outcome.verdict.reason().map(|reason| [step, reason.as_str()]);
+    let status = answered(outcome).map(|status| status.to_string()).unwrap_or_default();
+    let info = labels.map(|[step, reason]| [step, reason, &status]);
     metrics.replace(
         &PROBE_FAILURE_INFO,
         owner,
-        labels.as_ref().map(|l| (l.as_slice(), 1.0)),
+        info.as_ref().map(|l| (l.as_slice(), 1.0)),
     );
     if let Some(labels) = labels {
         metrics.add(&PROBE_FAILURES, owner, &labels, 1);
@@ -75,6 +77,22 @@ pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
         if let Some(stream) = &step.facts.stream {
             record_stream(metrics, owner, name, stream);
         }
+    }
+}
+
+/// The status that the step that decided was answered with: of several requests the last that was refused.
+fn answered(outcome: &Outcome) -> Option<u16> {
+    let step = outcome.steps.iter().find(|s| Some(&s.name) == outcome.step.as_ref())?;
+    let mut statuses = step.hops.iter().rev().filter_map(|h| h.status);
+    let last = statuses.clone().next();
+    statuses.find(|status| *status >= 400).or(last)
+}
+
+/// Says what each reason means.
+pub fn record_reasons(metrics: &Metrics) {
+    for reason in drmwatch_plan::Reason::ALL {
+        let labels = [reason.as_str(), reason.domain().words(), reason.meaning().trim()];
+        metrics.set(&REASON_INFO, &Owner::program(), &labels, 1.0);
     }
 }
 
@@ -154,9 +172,9 @@ mod tests {
         assert_eq!(seen(), (Some(0.0), Some(0.0)));
         run(Verdict::Inconclusive(Reason::LocalDns));
         assert_eq!(seen(), (Some(0.0), Some(1.0)));
-        assert_eq!(metrics.value(&PROBE_FAILURE_INFO, &owner, &["", "Timeout"]), None);
+        assert_eq!(metrics.value(&PROBE_FAILURE_INFO, &owner, &["", "Timeout", ""]), None);
         assert_eq!(
-            metrics.value(&PROBE_FAILURE_INFO, &owner, &["", "LocalDns"]),
+            metrics.value(&PROBE_FAILURE_INFO, &owner, &["", "LocalDns", ""]),
             Some(1.0)
         );
         run(Verdict::Pass);

@@ -25,6 +25,23 @@ pub enum Domain {
     Monitor,
 }
 
+impl Domain {
+    /// Whose it is, in words that follow "whose:".
+    pub fn words(self) -> &'static str {
+        match self {
+            Domain::Network => "the network on the way, or its names",
+            Domain::Certificate => "whoever runs the server's TLS",
+            Domain::Service => "the service: origin, CDN or token service",
+            Domain::Stream => "the packager or the origin",
+            Domain::License => "the licence server",
+            Domain::KeyServer => "the key server",
+            Domain::Entitlement => "whoever decides who may have what",
+            Domain::Configuration => "what was configured here",
+            Domain::Monitor => "drmwatch, or the place where it runs",
+        }
+    }
+}
+
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident: $domain:ident),+ $(,)?) => {
         /// Why a run did not pass. Closed: a new reason is a new line here, and shows up in the metric

@@ -1,5 +1,5 @@
 //! A world to probe, for tests and the demo: a live origin whose window moves, a token service, a
-//! ClearKey licence server, TLS with a CA of its own, a Slack-shaped receiver, and a switch that breaks
+//! ClearKey licence server, TLS with a CA of its own, a Slack-shaped receiver, a Zendesk, and a switch that breaks
 //! each of them in turn. Real media, made by ffmpeg and shaka-packager (see `media/make.sh`).
 
 pub mod drm;
@@ -9,6 +9,7 @@ mod raw;
 mod services;
 pub mod stage;
 mod tls;
+pub mod zendesk;
 
 pub use faults::{Fault, Faults};
 pub use stage::{CANARY_KEY, CANARY_KID};
@@ -35,6 +36,8 @@ pub struct World {
     pub raw: SocketAddr,
     /// The switches.
     pub faults: Arc<Faults>,
+    /// The Zendesk.
+    pub zendesk: Arc<zendesk::Zendesk>,
     /// CA, client certificate and key.
     pub certificates: Certificates,
     tasks: JoinSet<()>,
@@ -54,7 +57,8 @@ impl World {
     pub async fn start(ip: IpAddr, ports: Ports) -> std::io::Result<World> {
         let faults = Arc::new(Faults::default());
         let certificates = Certificates::make(ip).map_err(std::io::Error::other)?;
-        let site = Arc::new(services::Site::new(faults.clone(), certificates.ca_pem.clone()));
+        let zendesk = Arc::new(zendesk::Zendesk::default());
+        let site = Arc::new(services::Site::new(faults.clone(), certificates.ca_pem.clone(), zendesk.clone()));
         let mut tasks = JoinSet::new();
         let http = http::serve(&mut tasks, SocketAddr::new(ip, ports.http), None, site.clone()).await?;
         let mut secure = async |port, config| {
@@ -75,6 +79,7 @@ impl World {
             https_mutual,
             raw,
             faults,
+            zendesk,
             certificates,
             tasks,
         })

@@ -4,6 +4,7 @@ use crate::{
     CANARY_KEY, CANARY_KID, Fault, Faults,
     drm::Town,
     stage::{self, Mood, Stage, Timing},
+    zendesk::Zendesk,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
@@ -49,6 +50,7 @@ pub(crate) struct Site {
     faults: Arc<Faults>,
     stage: Stage,
     drm: Town,
+    zendesk: Arc<Zendesk>,
     /// Since when the streams stand still.
     frozen: Mutex<Option<Timestamp>>,
     ca_pem: String,
@@ -85,11 +87,12 @@ pub(crate) fn html(status: u16) -> Answer {
 }
 
 impl Site {
-    pub fn new(faults: Arc<Faults>, ca_pem: String) -> Site {
+    pub fn new(faults: Arc<Faults>, ca_pem: String, zendesk: Arc<Zendesk>) -> Site {
         Site {
             faults,
             stage: Stage::new(now(), Timing::Exact),
             drm: Town::new(),
+            zendesk,
             frozen: Mutex::default(),
             ca_pem,
             tokens: AtomicU64::new(1),
@@ -100,6 +103,9 @@ impl Site {
 
     pub fn answer(&self, request: &Request<'_>) -> Answer {
         let parts: Vec<&str> = request.path.trim_matches('/').split('/').collect();
+        if let Some(answer) = self.zendesk.answer(request, &parts, now()) {
+            return answer;
+        }
         match (request.method, parts.as_slice()) {
             ("GET", ["healthz"]) => answer(200, "text/plain", "ok"),
             ("GET", ["ca.pem"]) => answer(200, "application/x-pem-file", self.ca_pem.clone()),

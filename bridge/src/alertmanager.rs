@@ -1,0 +1,71 @@
+//! Alertmanager, asked whether something still fires (its API, version 2).
+
+use drmwatch_tickets::Incident;
+use reqwest::Client;
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::Duration;
+use tracing::warn;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The Alertmanagers that send notifications.
+pub struct Alertmanagers {
+    pub client: Client,
+    pub urls: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Active {
+    #[serde(rename = "fingerprint")]
+    _fingerprint: Value,
+}
+
+impl Alertmanagers {
+    /// Whether they all say that nothing of an incident fires. If one can't be asked it is not known, and what was notified is
+    /// believed: a ticket too many is better than one too few.
+    pub async fn say_over(&self, incident: &Incident) -> bool {
+        if self.urls.is_empty() {
+            return false;
+        }
+        for url in &self.urls {
+            match self.active(url, incident).await {
+                Ok(0) => {}
+                Ok(_) => return false,
+                Err(error) => {
+                    warn!(alertmanager = url, error, "can't be asked whether an alert still fires");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    async fn active(&self, url: &str, incident: &Incident) -> Result<usize, String> {
+        let mut query = vec![
+            ("active".to_owned(), "true".to_owned()),
+            ("silenced".to_owned(), "true".to_owned()),
+            ("inhibited".to_owned(), "true".to_owned()),
+        ];
+        let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
+        let labels = incident.group.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+        for (name, value) in labels.chain([("namespace", incident.namespace.as_str())]) {
+            query.push(("filter".to_owned(), format!("{name}=\"{}\"", quoted(value))));
+        }
+        let query: Vec<String> = query
+            .iter()
+            .map(|(name, value)| {
+                let value: String = value.bytes().map(crate::zendesk::escaped).collect();
+                format!("{name}={value}")
+            })
+            .collect();
+        let url = format!("{}/api/v2/alerts?{}", url.trim_end_matches('/'), query.join("&"));
+        let answer = self.client.get(url).timeout(PATIENCE).send().await;
+        let answer = answer
+            .and_then(reqwest::Response::error_for_status)
+            .map_err(|e| e.without_url().to_string())?;
+        let alerts: Vec<Active> = answer.json().await.map_err(|e| e.without_url().to_string())?;
+        Ok(alerts.len())
+    }
+}
