@@ -1,5 +1,7 @@
 //! What is done by hand, where no operator does it.
 
+mod alertmanager;
+mod folder;
 mod rules;
 
 use clap::{Parser, Subcommand};
@@ -17,10 +19,13 @@ struct Options {
 enum Command {
     /// Render Prometheus rules: the shipped ones, and those of the objectives of every tenant in a folder.
     Rules(rules::Rules),
+    /// Render a configuration of Alertmanager: the routes of every tenant in a folder.
+    Alertmanager(alertmanager::Alertmanager),
 }
 
 fn main() -> ExitCode {
     match Options::parse().command {
         Command::Rules(rules) => rules.run(),
+        Command::Alertmanager(alertmanager) => alertmanager.run(),
     }
 }

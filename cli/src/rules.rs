@@ -1,17 +1,13 @@
 //! `drmwatch rules`: rule files, for a Prometheus without the Prometheus Operator.
 
+use crate::folder::{self, Error};
 use clap::{Args, ValueEnum};
 use drmwatch_alerts::{RuleFile, Scope, infrastructure, objectives, services};
-use drmwatch_api::{EgressPolicy, MonitoredTenant};
+use drmwatch_api::MonitoredTenant;
 use drmwatch_folder::Folder;
 use drmwatch_plan::Due;
 use kube::ResourceExt;
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 
 /// What is written above each file.
 const HEAD: &str = "Rendered by `drmwatch rules`.";
@@ -38,50 +34,14 @@ enum View {
     Global,
 }
 
-#[derive(thiserror::Error, Debug)]
-enum Error {
-    #[error("{0}: {1}")]
-    Io(PathBuf, io::Error),
-    #[error("encoding rules: {0}")]
-    Encoding(#[from] serde_saphyr::ser::Error),
-    #[error("{0}")]
-    Mistakes(String),
-}
-
 impl Rules {
     /// Writes the files. Exits with 2 where what users wrote is wrong, or can't be read.
     pub fn run(&self) -> ExitCode {
-        match self.write() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error}");
-                ExitCode::from(2)
-            }
-        }
+        folder::exit(self.write())
     }
 
     fn write(&self) -> Result<(), Error> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |error| Error::Io(path, error)
-        };
-        let folder = drmwatch_folder::read(
-            &self.folder,
-            "",
-            &EgressPolicy::default(),
-            drmwatch_program::now(),
-        )
-        .map_err(io(&self.folder))?;
-        let wrong: Vec<String> = folder
-            .mistakes
-            .iter()
-            // Rules hold no secret, and are rendered where there are none.
-            .filter(|m| !m.of_secrets)
-            .map(ToString::to_string)
-            .collect();
-        if !wrong.is_empty() {
-            return Err(Error::Mistakes(wrong.join("\n")));
-        }
+        let folder = folder::read(&self.folder)?;
         let scope = match self.scope {
             View::Regional => Scope::Regional,
             View::Global => Scope::Global,
@@ -96,10 +56,10 @@ impl Rules {
         for tenant in folder.tenants.iter().filter(|t| !t.spec.objectives.is_empty()) {
             files.push(of_objectives(tenant, &folder, scope)?);
         }
-        fs::create_dir_all(&self.out).map_err(io(&self.out))?;
+        fs::create_dir_all(&self.out).map_err(folder::io(&self.out))?;
         for (name, file) in files {
             let path = self.out.join(name);
-            fs::write(&path, file.runbooks_at(&self.runbooks).yaml(HEAD)?).map_err(io(&path))?;
+            fs::write(&path, file.runbooks_at(&self.runbooks).yaml(HEAD)?).map_err(folder::io(&path))?;
             println!("{}", path.display());
         }
         Ok(())

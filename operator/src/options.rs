@@ -1,7 +1,7 @@
 //! Command line.
 
 use clap::{Parser, ValueEnum};
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 /// Reconciles MonitoredTenants, DrmProbes and RunnerPools.
 #[derive(Parser, Debug, Clone)]
@@ -48,6 +48,18 @@ pub struct Options {
     /// Where the runbooks are published.
     #[arg(long, env = "DRMWATCH_RUNBOOKS", default_value = "docs/runbooks")]
     pub runbooks: String,
+    /// Write an AlertmanagerConfig for each tenant that has alerting.
+    #[arg(long, env = "DRMWATCH_ALERTMANAGER_CONFIG")]
+    pub alertmanager_config: bool,
+    /// Where the ticket bridge takes notifications: `http://drmwatch-bridge.drmwatch-system.svc:9467`.
+    #[arg(long, env = "DRMWATCH_BRIDGE", requires = "bridge_key_file")]
+    pub bridge: Option<String>,
+    /// File with the bridge's key, of which tenants' tokens are made.
+    #[arg(long, env = "DRMWATCH_BRIDGE_KEY_FILE")]
+    pub bridge_key_file: Option<PathBuf>,
+    /// Where Grafana is, for links in messages and tickets.
+    #[arg(long, env = "DRMWATCH_GRAFANA")]
+    pub grafana: Option<String>,
     /// Address of /metrics, /healthz and /readyz.
     #[arg(long, env = "DRMWATCH_LISTEN", default_value = "0.0.0.0:9465")]
     pub listen: SocketAddr,

@@ -19,3 +19,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "drmwatch.objectives" -}}
 {{- if eq .Values.rules.scope "infrastructure" }}none{{ else if .Values.rules.prometheusRule }}prometheus-rule{{ else if .Values.rules.configMap }}config-map{{ else }}none{{ end }}
 {{- end -}}
+{{- /* Where the bridge takes notifications. */ -}}
+{{- define "drmwatch.bridge" -}}
+http://drmwatch-bridge.{{ .Release.Namespace }}.svc:9467
+{{- end -}}
+{{- define "drmwatch.bridge.selector" -}}
+app.kubernetes.io/name: drmwatch-bridge
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}

@@ -1,5 +1,6 @@
-//! MonitoredTenants: services become default probes, objectives become rules; health is summed up.
+//! MonitoredTenants: services become default probes, objectives rules, alerting routes; health is summed up.
 
+mod alerting;
 mod objectives;
 
 use crate::{
@@ -26,6 +27,11 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// Label of a probe that was made from a service.
 const SERVICE_LABEL: &str = "drmwatch.io/service";
+
+/// When Secrets that alerting refers to are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(600);
+/// The same while one of them is not there.
+const LOOK_AGAIN_SOON: Duration = Duration::from_secs(20);
 
 /// Reconciles tenants for as long as it is let: those that change, and those whose probes do.
 pub async fn run(
@@ -114,9 +120,16 @@ async fn reconcile(tenant: &MonitoredTenant, context: &Context) -> Result<Action
     let mut wanted = vec![ready, health];
     if problems.is_empty() {
         wanted.extend(objectives::write(tenant, &present, context).await?);
+        wanted.extend(alerting::write(tenant, context).await?);
     }
     status(tenant, context, &wanted, &present, awaited).await?;
-    Ok(Action::await_change())
+    // Secrets that alerting refers to are not watched.
+    let ready = wanted.iter().all(|w| w.kind != condition::ALERTING_READY || w.status == "True");
+    Ok(match (&tenant.spec.alerting, ready) {
+        (None, _) => Action::await_change(),
+        (Some(_), true) => Action::requeue(LOOK_AGAIN),
+        (Some(_), false) => Action::requeue(LOOK_AGAIN_SOON),
+    })
 }
 
 /// A default probe as the tenant's property: it goes when the tenant goes.

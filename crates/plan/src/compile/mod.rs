@@ -11,10 +11,8 @@ mod steps;
 pub(crate) use references::texts;
 
 use crate::{Cron, CronError, Plan, ProbeId, presets};
-use drmwatch_api::{
-    ConcurrencyPolicy, Credential, DrmProbe, DrmSystem, EgressPolicy, Execution, MonitoredTenant, Objective,
-    RunnerPool, Step,
-};
+use drmwatch_api::{Alerting, ConcurrencyPolicy, Credential, DrmProbe, DrmSystem, EgressPolicy, Execution, MonitoredTenant, Objective,
+    RunnerPool, Step,};
 use jiff::Timestamp;
 use litemap::LiteMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -192,6 +190,9 @@ pub fn check_tenant(tenant: &MonitoredTenant) -> Vec<Problem> {
     for (n, objective) in tenant.spec.objectives.iter().enumerate() {
         check_objective(objective, &format!("spec.objectives[{n}]"), &mut problems);
     }
+    if let Some(alerting) = &tenant.spec.alerting {
+        check_alerting(alerting, &mut problems);
+    }
     for (n, service) in tenant.spec.services.iter().enumerate() {
         let kinds = [
             service.stream.is_some(),
@@ -217,6 +218,38 @@ pub fn check_tenant(tenant: &MonitoredTenant) -> Vec<Problem> {
         }
     }
     problems.0
+}
+
+fn check_alerting(alerting: &Alerting, problems: &mut Problems) {
+    let field = "spec.alerting";
+    problems.demand(
+        alerting.slack.is_some() || alerting.zendesk.is_some(),
+        field,
+        "alerting must have slack or zendesk",
+    );
+    unique(
+        alerting.mute_times.iter().map(|m| &m.name),
+        "spec.alerting.muteTimes",
+        "names of mute times must be unique",
+        problems,
+    );
+    for (n, mute) in alerting.mute_times.iter().enumerate() {
+        problems.demand(
+            mute.from < mute.to,
+            format!("{field}.muteTimes[{n}]"),
+            "from must be before to: what goes beyond midnight is two entries",
+        );
+    }
+    let fields = alerting.zendesk.iter().flat_map(|z| &z.custom_fields);
+    let mut ids: Vec<i64> = fields.map(|f| f.id).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    problems.demand(
+        ids.len() == all,
+        format!("{field}.zendesk.customFields"),
+        "customFields must have each id once",
+    );
 }
 
 fn check_objective(objective: &Objective, field: &str, problems: &mut Problems) {
