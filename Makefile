@@ -6,7 +6,7 @@ BIN := $(CACHE)/bin
 MUSL := x86_64-unknown-linux-musl
 IMAGES := target/images
 PROFILE ?= release
-PROGRAMS := -p drmwatch-operator -p drmwatch-runner -p drmwatch-testkit
+PROGRAMS := -p drmwatch-operator -p drmwatch-runner -p drmwatch-bridge -p drmwatch-testkit
 export RUST_BACKTRACE ?= 0
 
 .PHONY: help
@@ -20,8 +20,8 @@ demo: setup-rust ## the main job on loopback: a live table, a break and its heal
 	@bash demo/run.sh target/debug
 
 .PHONY: demo-cluster
-demo-cluster: setup-e2e images ## the same on a real Kubernetes made for it: install, break, page, heal, take down
-	E2E_VERBOSE=1 bash e2e/run.sh $(BIN) $(IMAGES) 02-install 03-outage-to-page
+demo-cluster: setup-e2e images ## the same on a real Kubernetes made for it, with the Prometheus Operator: install, break, a message and a ticket, heal, take down
+	E2E_VERBOSE=1 bash e2e/run.sh $(BIN) $(IMAGES) 02-install 10-routing
 
 .PHONY: test
 test: unit packagers chart e2e ## everything: unit, integration, packagers, chart, rules, and e2e on a real Kubernetes

@@ -15,7 +15,7 @@ if [ "${E2E_CONTEXT:-}" != current ]; then
   export CLUSTER
   trap '[ -n "${E2E_KEEP:-}" ] || bash "$here/cluster/down.sh" "$CLUSTER"' EXIT
   trap 'exit 130' INT TERM
-  IMAGES="$images/drmwatch-operator.tar $images/drmwatch-runner.tar $images/drmwatch-world.tar" \
+  IMAGES="$images/drmwatch-operator.tar $images/drmwatch-runner.tar $images/drmwatch-bridge.tar $images/drmwatch-world.tar" \
     bash "$here/cluster/up.sh" "$CLUSTER" || exit 1
 fi
 passed=0 failed=0

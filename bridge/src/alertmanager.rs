@@ -34,7 +34,10 @@ impl Alertmanagers {
                 Ok(0) => {}
                 Ok(_) => return false,
                 Err(error) => {
-                    warn!(alertmanager = url, error, "can't be asked whether an alert still fires");
+                    warn!(
+                        alertmanager = url,
+                        error, "can't be asked whether an alert still fires"
+                    );
                     return false;
                 }
             }

@@ -51,7 +51,11 @@ fn read(path: &Path) -> Result<String, String> {
 async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     let tls = options.zendesk_url.starts_with("https://");
     if !tls && !(options.allow_http && options.zendesk_url.starts_with("http://")) {
-        return Err(format!("--zendesk-url must begin with https://, not {}", options.zendesk_url).into());
+        return Err(format!(
+            "--zendesk-url must begin with https://, not {}",
+            options.zendesk_url
+        )
+        .into());
     }
     let metrics = Metrics::default();
     let client = zendesk::client(options.ca_file.as_deref())?;
@@ -60,7 +64,8 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     if options.selftest {
         return Ok(selftest::run(&zendesk, &options).await);
     }
-    let key = Key::parse(&read(&options.key_file)?).map_err(|e| format!("{}: {e}", options.key_file.display()))?;
+    let key =
+        Key::parse(&read(&options.key_file)?).map_err(|e| format!("{}: {e}", options.key_file.display()))?;
     let store = Store::open(&options.store).map_err(|e| format!("{}: {e}", options.store.display()))?;
     let store = Arc::new(store);
     let wake = Wake::default();

@@ -49,10 +49,14 @@ async fn alerts(
     body: Result<Bytes, BytesRejection>,
 ) -> (StatusCode, String) {
     let (status, outcome, said) = match body {
-        Ok(body) => door.take(&namespace, &tenant, &asked.settings, &headers, body).await,
+        Ok(body) => {
+            door.take(&namespace, &tenant, &asked.settings, &headers, body)
+                .await
+        }
         Err(error) => (error.status(), "refused", error.body_text()),
     };
-    door.metrics.add(&BRIDGE_NOTIFICATIONS, &Owner::program(), &[outcome], 1);
+    door.metrics
+        .add(&BRIDGE_NOTIFICATIONS, &Owner::program(), &[outcome], 1);
     (status, said)
 }
 
@@ -92,7 +96,10 @@ impl Door {
             door.store.change(&id, |before| match before {
                 None => {
                     let owner = (owner.0.as_str(), owner.1.as_str());
-                    (Incident::new(id.clone(), owner, settings, notification, now), true)
+                    (
+                        Incident::new(id.clone(), owner, settings, notification, now),
+                        true,
+                    )
                 }
                 Some(mut incident) => {
                     let news = incident.hear(settings, notification, now);
@@ -103,11 +110,19 @@ impl Door {
         match kept.await {
             Ok(Ok(news)) => {
                 self.wake.notify_one();
-                (StatusCode::OK, if news { "accepted" } else { "unchanged" }, String::new())
+                (
+                    StatusCode::OK,
+                    if news { "accepted" } else { "unchanged" },
+                    String::new(),
+                )
             }
             Ok(Err(error)) => {
                 error!(namespace, tenant, %error, "a notification can't be kept; it will be sent again");
-                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "can't be kept".into())
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "unavailable",
+                    "can't be kept".into(),
+                )
             }
             Err(error) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string()),
         }

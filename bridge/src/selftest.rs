@@ -39,12 +39,18 @@ pub async fn run(zendesk: &Zendesk, options: &Options) -> ExitCode {
         match (made, again) {
             (Ok(made), Ok(again)) => {
                 say("a ticket is made", Ok(format!("#{}", made.id)));
-                say("the same request makes no second one", match made.id == again.id {
-                    true => Ok(String::new()),
-                    false => Err(Error::Unavailable(format!("it made #{}", again.id))),
-                });
+                say(
+                    "the same request makes no second one",
+                    match made.id == again.id {
+                        true => Ok(String::new()),
+                        false => Err(Error::Unavailable(format!("it made #{}", again.id))),
+                    },
+                );
                 let change = json!({ "status": "solved", "comment": { "body": "Solved.", "public": false } });
-                say("a ticket is solved", zendesk.update(&again, change).await.map(|()| String::new()));
+                say(
+                    "a ticket is solved",
+                    zendesk.update(&again, change).await.map(|()| String::new()),
+                );
             }
             (Err(error), _) | (_, Err(error)) => say("a ticket is made", Err(error)),
         }

@@ -115,7 +115,11 @@ impl Store {
     pub fn tidy(&self, now: Timestamp) {
         let mut incidents = self.lock();
         let old = |i: &Incident| !i.pending() && !i.fires() && now.duration_since(i.observed) > KEPT;
-        let gone: Vec<String> = incidents.values().filter(|i| old(i)).map(|i| i.id.clone()).collect();
+        let gone: Vec<String> = incidents
+            .values()
+            .filter(|i| old(i))
+            .map(|i| i.id.clone())
+            .collect();
         for id in gone {
             if fs::remove_file(self.path(&id)).is_ok() {
                 incidents.remove(&id);

@@ -11,9 +11,7 @@ use crate::{
 use drmwatch_metrics::{
     BRIDGE_ACTIONS, BRIDGE_NOTIFICATIONS, BRIDGE_OVERDUE, BRIDGE_PENDING, Metrics, Owner,
 };
-use drmwatch_tickets::{
-    Action, Frozen, Incident, Status, Ticket, comment, create, create_reduced, decide,
-};
+use drmwatch_tickets::{Action, Frozen, Incident, Status, Ticket, comment, create, create_reduced, decide};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::{
@@ -74,7 +72,10 @@ enum Done {
 
 /// Why the program must be started anew, by how far its loop is behind.
 pub fn stuck(beat: &AtomicU64, began: Instant) -> Option<String> {
-    let behind = began.elapsed().as_secs().saturating_sub(beat.load(Ordering::Relaxed));
+    let behind = began
+        .elapsed()
+        .as_secs()
+        .saturating_sub(beat.load(Ordering::Relaxed));
     (behind > STUCK).then(|| format!("the worker has not come by for {behind} s"))
 }
 
@@ -126,12 +127,16 @@ impl Worker {
 
     /// Says how far behind tickets are.
     fn tell(&self, now: Timestamp) {
-        let behind = self.store.all(|i| i.pending().then(|| (i.behind, i.problem.is_some())));
+        let behind = self
+            .store
+            .all(|i| i.pending().then(|| (i.behind, i.problem.is_some())));
         let overdue = behind.iter().filter(|(_, failed)| *failed);
         let longest = overdue.map(|(since, _)| now.duration_since(*since).as_secs_f64());
         let owner = Owner::program();
-        self.metrics.set(&BRIDGE_PENDING, &owner, &[], behind.len() as f64);
-        self.metrics.set(&BRIDGE_OVERDUE, &owner, &[], longest.fold(0.0, f64::max));
+        self.metrics
+            .set(&BRIDGE_PENDING, &owner, &[], behind.len() as f64);
+        self.metrics
+            .set(&BRIDGE_OVERDUE, &owner, &[], longest.fold(0.0, f64::max));
     }
 
     /// What fires and is told, of which Alertmanager knows nothing any more for two looks, has ended without our hearing of it.
@@ -142,7 +147,10 @@ impl Worker {
                 continue;
             }
             if doubted.contains(&incident.id) {
-                info!(incident = incident.id, "over, by what Alertmanager says; nobody told");
+                info!(
+                    incident = incident.id,
+                    "over, by what Alertmanager says; nobody told"
+                );
                 let now = drmwatch_program::now();
                 if let Err(error) = self.store.update(&incident.id, |i| i.end(now)) {
                     warn!(%error, "an incident can't be kept");
@@ -156,7 +164,9 @@ impl Worker {
 
     /// One attempt at one incident.
     async fn attempt(&self, id: &str) {
-        let Some(incident) = self.store.get(id) else { return };
+        let Some(incident) = self.store.get(id) else {
+            return;
+        };
         let result = self.carry_out(&incident).await;
         let now = drmwatch_program::now();
         let kept = match &result {
@@ -193,16 +203,30 @@ impl Worker {
         }
         let (namespace, tenant) = (incident.namespace.as_str(), incident.tenant.as_str());
         let acted = |action: &str| {
-            self.metrics.add(&BRIDGE_ACTIONS, &Owner::program(), &[namespace, tenant, action], 1);
+            self.metrics.add(
+                &BRIDGE_ACTIONS,
+                &Owner::program(),
+                &[namespace, tenant, action],
+                1,
+            );
         };
         match result {
             Ok(Done::Wrote(action) | Done::WroteBefore(action)) => {
                 acted(action.label());
                 let alert = incident.group.get("alertname");
-                info!(incident = id, namespace, tenant, alert, action = action.label(), "ticket");
+                info!(
+                    incident = id,
+                    namespace,
+                    tenant,
+                    alert,
+                    action = action.label(),
+                    "ticket"
+                );
             }
             Ok(Done::Nothing) => acted("leave"),
-            Ok(Done::Over) => self.metrics.add(&BRIDGE_NOTIFICATIONS, &Owner::program(), &["ignored"], 1),
+            Ok(Done::Over) => self
+                .metrics
+                .add(&BRIDGE_NOTIFICATIONS, &Owner::program(), &["ignored"], 1),
             Ok(Done::Later(_)) | Err(Error::Taken | Error::Conflict) => {}
             Err(error) => {
                 if let Error::Refused { .. } = error {
@@ -225,7 +249,9 @@ impl Worker {
                 Done::Later((age / 2).clamp(SignedDuration::from_secs(5), SignedDuration::from_mins(2)))
             }
             Action::NoneToSolve => Done::Nothing,
-            Action::Create { .. } | Action::Reopen(_) if self.alertmanagers.say_over(incident).await => Done::Over,
+            Action::Create { .. } | Action::Reopen(_) if self.alertmanagers.say_over(incident).await => {
+                Done::Over
+            }
             Action::Create { previous, .. } => match self.create(incident, action, previous).await? {
                 true => Done::Wrote(action),
                 false => Done::WroteBefore(action),
@@ -244,19 +270,36 @@ impl Worker {
     /// Makes a ticket; whether it says what there is to say now.
     async fn create(&self, incident: &Incident, action: Action, previous: u64) -> Result<bool, Error> {
         let key = incident.key(previous);
-        let made = self.create_as(incident, key.clone(), || create(incident, action)).await;
+        let made = self
+            .create_as(incident, key.clone(), || create(incident, action))
+            .await;
         let Err(Error::Refused { said, status }) = made else {
             return made;
         };
-        warn!(incident = incident.id, status, said, "Zendesk refuses the settings of the ticket; it is made without them");
+        warn!(
+            incident = incident.id,
+            status, said, "Zendesk refuses the settings of the ticket; it is made without them"
+        );
         let acted = [incident.namespace.as_str(), incident.tenant.as_str(), "drop"];
         self.metrics.add(&BRIDGE_ACTIONS, &Owner::program(), &acted, 1);
-        self.create_as(incident, format!("{key}:reduced"), || create_reduced(incident, action, &said)).await
+        self.create_as(incident, format!("{key}:reduced"), || {
+            create_reduced(incident, action, &said)
+        })
+        .await
     }
 
     /// Sends what was written down under the key, or writes it down first.
-    async fn create_as(&self, incident: &Incident, key: String, body: impl FnOnce() -> Value) -> Result<bool, Error> {
-        let kept = self.store.get(&incident.id).and_then(|i| i.frozen).filter(|f| f.key == key);
+    async fn create_as(
+        &self,
+        incident: &Incident,
+        key: String,
+        body: impl FnOnce() -> Value,
+    ) -> Result<bool, Error> {
+        let kept = self
+            .store
+            .get(&incident.id)
+            .and_then(|i| i.frozen)
+            .filter(|f| f.key == key);
         let now = kept.is_none();
         let request = match kept {
             Some(frozen) => frozen,
@@ -294,10 +337,21 @@ impl Worker {
         };
         match self.zendesk.update(ticket, change(&[], status, "")).await {
             // A field that must be filled, or nobody that it is assigned to: a person has to close it, and is told so.
-            Err(Error::Refused { status: code, said }) if status.is_some() && ticket.status != Status::Closed => {
-                warn!(incident = incident.id, ticket = ticket.id, code, said, "Zendesk does not let the status be changed; a comment says so");
-                let words = format!("\nZendesk does not let drmwatch change the status of this ticket: {said}\n");
-                self.zendesk.update(ticket, change(&["drmwatch-status-refused"], None, &words)).await
+            Err(Error::Refused { status: code, said })
+                if status.is_some() && ticket.status != Status::Closed =>
+            {
+                warn!(
+                    incident = incident.id,
+                    ticket = ticket.id,
+                    code,
+                    said,
+                    "Zendesk does not let the status be changed; a comment says so"
+                );
+                let words =
+                    format!("\nZendesk does not let drmwatch change the status of this ticket: {said}\n");
+                self.zendesk
+                    .update(ticket, change(&["drmwatch-status-refused"], None, &words))
+                    .await
             }
             other => other,
         }

@@ -81,7 +81,9 @@ pub fn client(ca_file: Option<&Path>) -> Result<Client, String> {
             }
         }
     }
-    let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let tls = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(Policy::none())
@@ -110,7 +112,12 @@ struct One {
 }
 
 impl Zendesk {
-    pub fn new(client: Client, options: &crate::options::Options, secret: SecretString, metrics: Metrics) -> Zendesk {
+    pub fn new(
+        client: Client,
+        options: &crate::options::Options,
+        secret: SecretString,
+        metrics: Metrics,
+    ) -> Zendesk {
         Zendesk {
             client,
             base: options.zendesk_url.trim_end_matches('/').to_owned(),
@@ -155,7 +162,10 @@ impl Zendesk {
             "scope": "tickets:read tickets:write users:read",
         });
         self.turn().await;
-        let request = self.client.post(format!("{}/oauth/tokens", self.base)).json(&body);
+        let request = self
+            .client
+            .post(format!("{}/oauth/tokens", self.base))
+            .json(&body);
         let answer = self.send(request).await?;
         let status = answer.status();
         if !status.is_success() {
@@ -175,10 +185,14 @@ impl Zendesk {
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, Error> {
         let began = Instant::now();
         let answer = request.send().await;
-        let status = answer.as_ref().map_or("none".to_owned(), |a| a.status().as_u16().to_string());
-        self.metrics.add(&BRIDGE_REQUESTS, &Owner::program(), &[&status], 1);
+        let status = answer
+            .as_ref()
+            .map_or("none".to_owned(), |a| a.status().as_u16().to_string());
+        self.metrics
+            .add(&BRIDGE_REQUESTS, &Owner::program(), &[&status], 1);
         let took = began.elapsed().as_secs_f64();
-        self.metrics.observe(&BRIDGE_REQUEST_DURATION, &Owner::program(), &[], took);
+        self.metrics
+            .observe(&BRIDGE_REQUEST_DURATION, &Owner::program(), &[], took);
         answer.map_err(|e| Error::Unavailable(chain(&e)))
     }
 
@@ -199,7 +213,10 @@ impl Zendesk {
                 let value: String = value.bytes().map(escaped).collect();
                 url += &format!("{}{name}={value}", if n == 0 { '?' } else { '&' });
             }
-            let mut request = self.client.request(method.clone(), url).bearer_auth(token.expose_secret());
+            let mut request = self
+                .client
+                .request(method.clone(), url)
+                .bearer_auth(token.expose_secret());
             if let Some(key) = key {
                 request = request.header("idempotency-key", key);
             }
@@ -224,10 +241,19 @@ impl Zendesk {
     /// What an answer means that is no success.
     async fn refused(&self, answer: Response) -> Error {
         let status = answer.status();
-        let seconds = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
+        let seconds = answer
+            .headers()
+            .get("retry-after")
+            .and_then(|v| v.to_str().ok()?.parse().ok());
         let wait = seconds.map(Duration::from_secs);
         let said = answer.text().await.unwrap_or_default();
-        let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MOST_SAID).collect();
+        let said: String = said
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .chars()
+            .take(MOST_SAID)
+            .collect();
         match status.as_u16() {
             429 => {
                 let wait = wait.unwrap_or(LIMITED);
@@ -249,7 +275,9 @@ impl Zendesk {
     /// Tickets of an incident. Not by search, whose index is behind.
     pub async fn tickets(&self, id: &str) -> Result<Vec<Ticket>, Error> {
         let query = [("external_id", id), ("sort_by", "id"), ("sort_order", "desc")];
-        let answer = self.ask(Method::GET, "/api/v2/tickets.json", &query, None, None).await?;
+        let answer = self
+            .ask(Method::GET, "/api/v2/tickets.json", &query, None, None)
+            .await?;
         let found: Tickets = answer.json().await.map_err(|e| unread(&e))?;
         Ok(found.tickets)
     }
@@ -257,7 +285,9 @@ impl Zendesk {
     /// Makes a ticket; the same request again gives the same ticket, for two hours.
     pub async fn create(&self, request: &Frozen) -> Result<Ticket, Error> {
         let (key, body) = (Some(request.key.as_str()), Some(request.body.as_str()));
-        let answer = self.ask(Method::POST, "/api/v2/tickets.json", &[], key, body).await?;
+        let answer = self
+            .ask(Method::POST, "/api/v2/tickets.json", &[], key, body)
+            .await?;
         let made: One = answer.json().await.map_err(|e| unread(&e))?;
         Ok(made.ticket)
     }
@@ -274,7 +304,9 @@ impl Zendesk {
 
     /// Who the bridge is, there.
     pub async fn me(&self) -> Result<Value, Error> {
-        let answer = self.ask(Method::GET, "/api/v2/users/me.json", &[], None, None).await?;
+        let answer = self
+            .ask(Method::GET, "/api/v2/users/me.json", &[], None, None)
+            .await?;
         answer.json().await.map_err(|e| unread(&e))
     }
 }
@@ -306,4 +338,3 @@ fn chain(error: &reqwest::Error) -> String {
     }
     text
 }
-

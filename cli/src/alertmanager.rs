@@ -57,7 +57,8 @@ impl Alertmanager {
             None => None,
             Some(path) => {
                 let text = fs::read_to_string(path).map_err(folder::io(path))?;
-                let key = Key::parse(&text).map_err(|e| Error::Mistakes(format!("{}: {e}", path.display())))?;
+                let key =
+                    Key::parse(&text).map_err(|e| Error::Mistakes(format!("{}: {e}", path.display())))?;
                 Some(key)
             }
         };
@@ -77,11 +78,17 @@ impl Alertmanager {
         fs::write(&path, text).map_err(folder::io(&path))?;
         println!("{}", path.display());
         if self.channel.is_none() {
-            eprintln!("caution: without --channel nobody hears of what is about no tenant: the watchers, above all");
+            eprintln!(
+                "caution: without --channel nobody hears of what is about no tenant: the watchers, above all"
+            );
         }
-        let need = |name: &str, what: &str| eprintln!("needs {}/{name}: {what}", self.secrets.trim_end_matches('/'));
+        let need =
+            |name: &str, what: &str| eprintln!("needs {}/{name}: {what}", self.secrets.trim_end_matches('/'));
         if self.channel.is_some() {
-            need("platform.slack", "the URL of the webhook of the platform's channel");
+            need(
+                "platform.slack",
+                "the URL of the webhook of the platform's channel",
+            );
         }
         for tenant in &folder.tenants {
             let Some(alerting) = &tenant.spec.alerting else {
@@ -90,13 +97,18 @@ impl Alertmanager {
             let (namespace, name) = (tenant.namespace().unwrap_or_default(), tenant.name_any());
             if let Some(slack) = &alerting.slack {
                 let from = &slack.webhook_secret_ref;
-                let what = format!("key {} of Secret {} in namespace {namespace}", from.key, from.name);
+                let what = format!(
+                    "key {} of Secret {} in namespace {namespace}",
+                    from.key, from.name
+                );
                 need(&format!("{namespace}.{name}.slack"), &what);
             }
             let file = format!("{namespace}.{name}.bridge");
             match (&alerting.zendesk, &self.bridge, &key) {
                 (None, _, _) => {}
-                (Some(_), None, _) => eprintln!("caution: {namespace}/{name} wants tickets, which takes --bridge"),
+                (Some(_), None, _) => {
+                    eprintln!("caution: {namespace}/{name} wants tickets, which takes --bridge")
+                }
                 (Some(_), Some(_), None) => need(&file, "the tenant's token (--bridge-key writes it)"),
                 (Some(_), Some(_), Some(key)) => {
                     let path = self.out.join(file);
@@ -112,6 +124,11 @@ impl Alertmanager {
 /// Writes a file that nobody else may read.
 fn secret(path: &Path, text: &str) -> std::io::Result<()> {
     let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(text.as_bytes())
 }

@@ -35,25 +35,43 @@ spec: {displayName: Quiet}
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_drmwatch"));
-    command.arg("alertmanager").arg(folder.join("in")).arg("--out").arg(folder.join("out"));
+    command
+        .arg("alertmanager")
+        .arg(folder.join("in"))
+        .arg("--out")
+        .arg(folder.join("out"));
     command.args(arguments).output().unwrap()
 }
 
 #[test]
 fn each_tenant_gets_its_own_alerts_and_nobody_elses() {
     let folder = tempfile::tempdir().unwrap();
-    let (config, key) = (folder.path().join("out/alertmanager.yml"), folder.path().join("key"));
+    let (config, key) = (
+        folder.path().join("out/alertmanager.yml"),
+        folder.path().join("key"),
+    );
     fs::create_dir(folder.path().join("in")).unwrap();
     fs::write(folder.path().join("in/tenants.yaml"), TENANTS).unwrap();
     fs::write(&key, "k".repeat(40)).unwrap();
     let made = run(
         folder.path(),
-        &["--bridge=http://bridge:9467", "--bridge-key", key.to_str().unwrap(), "--channel=#ops", "--heartbeat=https://heart.example/beat",
-            "--grafana=https://grafana.example"],
+        &[
+            "--bridge=http://bridge:9467",
+            "--bridge-key",
+            key.to_str().unwrap(),
+            "--channel=#ops",
+            "--heartbeat=https://heart.example/beat",
+            "--grafana=https://grafana.example",
+        ],
     );
     let said = String::from_utf8_lossy(&made.stderr).into_owned();
     assert!(made.status.success(), "{said}");
-    assert!(said.contains("needs /etc/alertmanager/drmwatch/tv.acme.slack: key url of Secret slack in namespace tv"), "{said}");
+    assert!(
+        said.contains(
+            "needs /etc/alertmanager/drmwatch/tv.acme.slack: key url of Secret slack in namespace tv"
+        ),
+        "{said}"
+    );
     let token = folder.path().join("out/tv.acme.bridge");
     assert_eq!(fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
     if Command::new("amtool").arg("--version").output().is_err() {
@@ -74,7 +92,9 @@ fn each_tenant_gets_its_own_alerts_and_nobody_elses() {
         amtool(&arguments).trim().to_owned()
     };
     let of = |namespace: &str, tenant: &str, severity: &str| {
-        goes(&format!("alertname=ProbeDown namespace={namespace} tenant={tenant} severity={severity}"))
+        goes(&format!(
+            "alertname=ProbeDown namespace={namespace} tenant={tenant} severity={severity}"
+        ))
     };
     assert_eq!(of("tv", "acme", "page"), "tv.acme.slack,tv.acme.zendesk");
     assert_eq!(of("tv", "acme", "ticket"), "tv.acme.slack");
@@ -91,15 +111,29 @@ fn each_tenant_gets_its_own_alerts_and_nobody_elses() {
 fn a_mistake_or_a_key_that_is_none_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("in")).unwrap();
-    fs::write(folder.path().join("in/tenants.yaml"), TENANTS.replace("\"05:00\"", "\"00:00\"")).unwrap();
+    fs::write(
+        folder.path().join("in/tenants.yaml"),
+        TENANTS.replace("\"05:00\"", "\"00:00\""),
+    )
+    .unwrap();
     let made = run(folder.path(), &[]);
     assert_eq!(made.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&made.stderr).contains("tenants.yaml:10: spec.alerting.muteTimes[0]: from must be before to"), "{made:?}");
+    assert!(
+        String::from_utf8_lossy(&made.stderr)
+            .contains("tenants.yaml:10: spec.alerting.muteTimes[0]: from must be before to"),
+        "{made:?}"
+    );
     fs::write(folder.path().join("in/tenants.yaml"), TENANTS).unwrap();
     fs::write(folder.path().join("key"), "short").unwrap();
     let key = folder.path().join("key");
-    let made = run(folder.path(), &["--bridge=http://b", "--bridge-key", key.to_str().unwrap()]);
+    let made = run(
+        folder.path(),
+        &["--bridge=http://b", "--bridge-key", key.to_str().unwrap()],
+    );
     assert_eq!(made.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&made.stderr).contains("line 1 of the bridge's key must have at least 32 characters"));
+    assert!(
+        String::from_utf8_lossy(&made.stderr)
+            .contains("line 1 of the bridge's key must have at least 32 characters")
+    );
     assert!(!folder.path().join("out").exists());
 }

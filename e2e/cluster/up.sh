@@ -159,7 +159,7 @@ hostnameOverride: node0
 YAML
 start containerd containerd --config "$dir/containerd.toml"
 await containerd 30 ctr -a "$dir/containerd.sock" version
-for image in "$bin"/pause.tar ${IMAGES:-}; do
+for image in "$bin"/drmwatch-pause.tar ${IMAGES:-}; do
   ctr -a "$dir/containerd.sock" -n k8s.io images import "$image" >>"$dir/log/images.log" 2>&1
 done
 start kubelet "$bin/kube" kubelet --config="$dir/kubelet.yaml" --kubeconfig="$dir/kubelet.kubeconfig" \

@@ -24,6 +24,8 @@ use tracing::warn;
 
 /// Versions that are remembered at most.
 const MOST_WRITTEN: usize = 20_000;
+/// Probes that wait for a reconcile when statuses begin to wait for plans.
+const FLOOD: usize = 200;
 /// Field manager of everything that the operator writes.
 pub const MANAGER: &str = "drmwatch-operator";
 
@@ -51,6 +53,8 @@ pub struct Context {
     written: Mutex<BTreeSet<String>>,
     /// The last verdict of each probe, by its UID.
     verdicts: Mutex<BTreeMap<String, VerdictRecord>>,
+    /// Probes whose status waits until others have their plans, by UID.
+    postponed: Mutex<BTreeSet<String>>,
 }
 
 /// Which probes use which Secret, whether it exists or not.
@@ -107,6 +111,7 @@ impl Context {
             failures: Mutex::default(),
             written: Mutex::default(),
             verdicts: Mutex::default(),
+            postponed: Mutex::default(),
         };
         (context, feeds)
     }
@@ -147,6 +152,17 @@ impl Context {
         }
         let length = waiting.len() as f64;
         self.metrics.set(&QUEUED, &Owner::program(), &[kind], length);
+    }
+
+    /// Whether the status of a probe should wait, since so many others have no plan yet: what runs is more urgent than what
+    /// is told of it. It waits once.
+    pub fn postpones(&self, uid: &str) -> bool {
+        let waiting = lock(&self.queue).get("DrmProbe").map_or(0, BTreeSet::len);
+        let mut postponed = lock(&self.postponed);
+        if postponed.remove(uid) || waiting < FLOOD {
+            return false;
+        }
+        postponed.insert(uid.to_owned())
     }
 
     /// Notes that a reconcile broke; how often in a row.
@@ -233,5 +249,6 @@ impl Context {
         self.uses(namespace, probe, []);
         self.succeeded("DrmProbe", Some(namespace.to_owned()), probe.to_owned());
         lock(&self.verdicts).remove(uid);
+        lock(&self.postponed).remove(uid);
     }
 }

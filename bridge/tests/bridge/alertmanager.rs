@@ -23,7 +23,11 @@ impl Drop for Alertmanager {
 
 #[test]
 fn a_real_alertmanager_is_heard_and_a_replay_of_what_it_said_does_nothing() {
-    if Command::new("prometheus-alertmanager").arg("--version").output().is_err() {
+    if Command::new("prometheus-alertmanager")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
         println!("SKIPPED: prometheus-alertmanager is not installed");
         return;
     }
@@ -45,7 +49,10 @@ fn a_real_alertmanager_is_heard_and_a_replay_of_what_it_said_does_nothing() {
     let _alertmanager = Alertmanager(
         Command::new("prometheus-alertmanager")
             .arg(format!("--config.file={}", file.display()))
-            .arg(format!("--storage.path={}", place.folder.path().join("am").display()))
+            .arg(format!(
+                "--storage.path={}",
+                place.folder.path().join("am").display()
+            ))
             .arg(format!("--web.listen-address={free}"))
             .arg("--cluster.listen-address=")
             .stderr(Stdio::null())
@@ -54,11 +61,25 @@ fn a_real_alertmanager_is_heard_and_a_replay_of_what_it_said_does_nothing() {
             .unwrap(),
     );
     let add = |end: &str| {
-        let labels = ["alertname=ProbeDown", "namespace=tv", "tenant=acme", "probe=real", "severity=page", "region=eu"];
+        let labels = [
+            "alertname=ProbeDown",
+            "namespace=tv",
+            "tenant=acme",
+            "probe=real",
+            "severity=page",
+            "region=eu",
+        ];
         let deadline = Instant::now() + Duration::from_secs(30);
         // It takes a moment to listen.
         while !Command::new("amtool")
-            .args(["alert", "add", "--alertmanager.url", &url, "--annotation=summary=acme/real fails", "--start=2026-11-25T10:00:00Z"])
+            .args([
+                "alert",
+                "add",
+                "--alertmanager.url",
+                &url,
+                "--annotation=summary=acme/real fails",
+                "--start=2026-11-25T10:00:00Z",
+            ])
             .arg(format!("--end={end}"))
             .args(labels)
             .output()

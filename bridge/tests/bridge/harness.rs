@@ -28,7 +28,9 @@ pub struct Place {
 impl Place {
     pub fn new() -> Place {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let world = runtime.block_on(World::start([127, 0, 0, 1].into(), Ports::default())).unwrap();
+        let world = runtime
+            .block_on(World::start([127, 0, 0, 1].into(), Ports::default()))
+            .unwrap();
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("key"), KEY).unwrap();
         fs::write(folder.path().join("secret"), zendesk::CLIENT.1).unwrap();
@@ -43,7 +45,12 @@ impl Place {
         let file = |name: &str| self.folder.path().join(name);
         let mut command = Command::new(env!("CARGO_BIN_EXE_drmwatch-bridge"));
         command
-            .args(["--listen=127.0.0.1:0", "--metrics=127.0.0.1:0", "--coalesce-seconds=0", "--allow-http"])
+            .args([
+                "--listen=127.0.0.1:0",
+                "--metrics=127.0.0.1:0",
+                "--coalesce-seconds=0",
+                "--allow-http",
+            ])
             .arg(format!("--store={}", file(store).display()))
             .arg(format!("--key-file={}", file("key").display()))
             .arg(format!("--client-secret-file={}", file("secret").display()))
@@ -58,14 +65,23 @@ impl Place {
     }
 
     pub fn bridge_with(&self, store: &str, arguments: &[String]) -> Bridge {
-        Bridge::start(self.command(store).args(arguments), self.folder.path().join(store))
+        Bridge::start(
+            self.command(store).args(arguments),
+            self.folder.path().join(store),
+        )
     }
 
     /// Tickets of an incident (by the subject), as they are.
     pub fn tickets(&self, subject: &str) -> Vec<Value> {
         let all = self.world.zendesk.all();
         let of = |t: &&Value| t["subject"] == subject;
-        all["tickets"].as_array().unwrap().iter().filter(of).cloned().collect()
+        all["tickets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(of)
+            .cloned()
+            .collect()
     }
 
     /// Waits until the tickets of an incident are as they should be.
@@ -93,14 +109,21 @@ pub struct Bridge {
 
 impl Bridge {
     fn start(command: &mut Command, store: PathBuf) -> Bridge {
-        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut child = command
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(String::new()));
         let mut addresses = None;
         for line in lines.by_ref().map_while(Result::ok) {
             log.lock().unwrap().push_str(&(line.clone() + "\n"));
             // Colours, if there are any, are between the name and the value.
-            let plain = line.replace("\u{1b}[3m", "").replace("\u{1b}[0m", "").replace("\u{1b}[2m", "");
+            let plain = line
+                .replace("\u{1b}[3m", "")
+                .replace("\u{1b}[0m", "")
+                .replace("\u{1b}[2m", "");
             let value = |name: &str| {
                 let rest = plain.split_once(&format!("{name}="))?.1;
                 rest.split_whitespace().next()?.parse::<SocketAddr>().ok()
@@ -143,7 +166,11 @@ impl Bridge {
 
     /// Sends as Alertmanager does; the status, or None where nobody answered.
     pub fn send(&self, group: &Group) -> Option<u16> {
-        self.post(&group.path(), &token(&group.tenant), group.body().to_string().as_bytes())
+        self.post(
+            &group.path(),
+            &token(&group.tenant),
+            group.body().to_string().as_bytes(),
+        )
     }
 
     pub fn post(&self, path: &str, token: &str, body: &[u8]) -> Option<u16> {
@@ -157,9 +184,16 @@ impl Bridge {
 
     /// The sum of a metric's series that have a text in them.
     pub fn value(&self, metric: &str, with: &str) -> f64 {
-        let said = talk(self.metrics, b"GET /metrics HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n").unwrap_or_default();
+        let said = talk(
+            self.metrics,
+            b"GET /metrics HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n",
+        )
+        .unwrap_or_default();
         let of = |l: &&str| l.starts_with(metric) && l.contains(with);
-        said.lines().filter(of).filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        said.lines()
+            .filter(of)
+            .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
     }
 }
 
@@ -247,7 +281,9 @@ impl Group {
 /// All text of a folder.
 pub fn text_of(folder: &Path) -> String {
     let files = fs::read_dir(folder).unwrap().flatten();
-    files.map(|f| fs::read_to_string(f.path()).unwrap_or_default()).collect()
+    files
+        .map(|f| fs::read_to_string(f.path()).unwrap_or_default())
+        .collect()
 }
 
 pub fn comments(ticket: &Value) -> usize {

@@ -38,7 +38,13 @@ fn settle(place: &Place, bridge: &mut Bridge, arm: &dyn Fn(&Bridge), group: &Gro
     let deadline = Instant::now() + Duration::from_secs(30);
     let body = group.body().to_string();
     let notification = Notification::parse(body.as_bytes(), "tv", &group.tenant).unwrap();
-    let incident = Incident::new(String::new(), ("", ""), Settings::default(), notification, Timestamp::UNIX_EPOCH);
+    let incident = Incident::new(
+        String::new(),
+        ("", ""),
+        Settings::default(),
+        notification,
+        Timestamp::UNIX_EPOCH,
+    );
     let wanted = format!("drmwatch-state-{}-", incident.state());
     loop {
         if bridge.dead() {
@@ -47,10 +53,18 @@ fn settle(place: &Place, bridge: &mut Bridge, arm: &dyn Fn(&Bridge), group: &Gro
         }
         let tickets = place.tickets(&group.subject());
         assert!(tickets.len() <= 1, "doubled: {tickets:#?}");
-        if tickets.iter().any(|t| t["status"] == status && t["tags"].to_string().contains(&wanted)) {
+        if tickets
+            .iter()
+            .any(|t| t["status"] == status && t["tags"].to_string().contains(&wanted))
+        {
             return;
         }
-        assert!(Instant::now() < deadline, "lost: {} is not {status}: {tickets:#?}\n{}", group.subject(), bridge.log.lock().unwrap());
+        assert!(
+            Instant::now() < deadline,
+            "lost: {} is not {status}: {tickets:#?}\n{}",
+            group.subject(),
+            bridge.log.lock().unwrap()
+        );
         thread::sleep(Duration::from_millis(2));
     }
 }
@@ -70,7 +84,12 @@ fn life(place: &Place, bridge: &mut Bridge, arm: &dyn Fn(&Bridge), name: &str) {
         settle(place, bridge, arm, &group, status);
     }
     let ticket = &place.tickets(&one.subject())[0];
-    let said: Vec<&str> = ticket["comments"].as_array().unwrap().iter().filter_map(|c| c["body"].as_str()).collect();
+    let said: Vec<&str> = ticket["comments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|c| c["body"].as_str())
+        .collect();
     assert_eq!(said.len(), 5, "each is said once: {said:#?}");
 }
 

@@ -27,7 +27,10 @@ fn a_ticket_lives_as_long_as_its_alert_and_comes_back_with_it() {
     let subject = fires.subject();
     assert_eq!(bridge.send(&fires), Some(200));
     let made = place.until(&subject, "a ticket", |t| only(t, "new", 1));
-    assert_eq!((made[0]["priority"].as_str(), made[0]["type"].as_str()), (Some("urgent"), Some("incident")));
+    assert_eq!(
+        (made[0]["priority"].as_str(), made[0]["type"].as_str()),
+        (Some("urgent"), Some("incident"))
+    );
     // Said again it is no news.
     assert_eq!(bridge.send(&fires), Some(200));
     bridge.send(&fires.with(&[FIRES, ("us", true, 3)]));
@@ -35,7 +38,10 @@ fn a_ticket_lives_as_long_as_its_alert_and_comes_back_with_it() {
     bridge.send(&fires.with(&[OVER, ("us", false, 3)]));
     let solved = place.until(&subject, "it is solved", |t| only(t, "solved", 3));
     let last = solved[0]["comments"][2]["body"].as_str().unwrap().to_owned();
-    assert!(last.contains("ProbeDown is over for ACME Television.") && last.contains("for 5 min"), "{last}");
+    assert!(
+        last.contains("ProbeDown is over for ACME Television.") && last.contains("for 5 min"),
+        "{last}"
+    );
     bridge.send(&fires.with(&[("eu", true, 20)]));
     let open = place.until(&subject, "it is open again", |t| only(t, "open", 4));
     bridge.send(&fires.with(&[("eu", false, 20)]));
@@ -44,8 +50,15 @@ fn a_ticket_lives_as_long_as_its_alert_and_comes_back_with_it() {
     bridge.send(&fires.with(&[("eu", true, 40)]));
     let two = place.until(&subject, "a follow-up", |t| t.len() == 2);
     assert_eq!(two[1]["via_followup_source_id"], two[0]["id"]);
-    assert_eq!(bridge.value("drmwatch_bridge_ticket_actions_total", "action=\"follow_up\""), 1.0);
-    assert_eq!(place.world.zendesk.all()["mail"], serde_json::json!([]), "nobody is mailed by accident");
+    assert_eq!(
+        bridge.value("drmwatch_bridge_ticket_actions_total", "action=\"follow_up\""),
+        1.0
+    );
+    assert_eq!(
+        place.world.zendesk.all()["mail"],
+        serde_json::json!([]),
+        "nobody is mailed by accident"
+    );
 }
 
 #[test]
@@ -61,13 +74,19 @@ fn two_alertmanagers_and_two_bridges_make_one_ticket() {
                     scope.spawn(move || assert_eq!(bridge.send(group), Some(200)));
                 }
             });
-            let told = || bridges.iter().all(|b| b.value("drmwatch_bridge_pending_incidents", "") == 0.0);
+            let told = || {
+                bridges
+                    .iter()
+                    .all(|b| b.value("drmwatch_bridge_pending_incidents", "") == 0.0)
+            };
             place.until(&subject, "both are done", |_| told());
         };
         everyone(&fires);
         let made = place.until(&subject, "one ticket", |t| only(t, "new", 1));
         everyone(&fires.with(&[OVER]));
-        let solved = place.until(&subject, "it is solved", |t| t.len() == 1 && t[0]["status"] == "solved");
+        let solved = place.until(&subject, "it is solved", |t| {
+            t.len() == 1 && t[0]["status"] == "solved"
+        });
         // Zendesk tells conflicts by the second: two bridges that write in one may say the same twice.
         assert!(comments(&solved[0]) <= comments(&made[0]) + 2);
     }
@@ -85,7 +104,9 @@ fn what_another_bridge_solved_is_not_left_open_by_one_that_was_late() {
     place.world.zendesk.set("down", false);
     // The late one makes the ticket, and the other, which found none, looks again and solves it.
     place.until(&fires.subject(), "one ticket", |t| t.len() == 1);
-    place.until(&fires.subject(), "it is solved", |t| t.len() == 1 && t[0]["status"] == "solved");
+    place.until(&fires.subject(), "it is solved", |t| {
+        t.len() == 1 && t[0]["status"] == "solved"
+    });
 }
 
 #[test]
@@ -112,7 +133,8 @@ fn what_zendesk_can_not_do_now_is_done_later_and_once() {
         place.until(&fires.subject(), "solved", |t| only(t, "solved", 2));
         zendesk.set(switch, false);
     }
-    let asked = |status: &str| bridge.value("drmwatch_bridge_zendesk_requests_total", &format!("\"{status}\""));
+    let asked =
+        |status: &str| bridge.value("drmwatch_bridge_zendesk_requests_total", &format!("\"{status}\""));
     assert!(asked("503") > 0.0 && asked("429") > 0.0 && asked("401") > 0.0 && asked("504") > 0.0);
 }
 
@@ -129,14 +151,24 @@ fn a_ticket_that_zendesk_does_not_want_so_is_made_otherwise_and_says_why() {
     bridge.send(&fires);
     let made = place.until(&fires.subject(), "a ticket", |t| t.len() == 1);
     let text = made[0].to_string();
-    assert!(text.contains("drmwatch-settings-refused") && text.contains("organization_id: is invalid"), "{text}");
+    assert!(
+        text.contains("drmwatch-settings-refused") && text.contains("organization_id: is invalid"),
+        "{text}"
+    );
     assert!(made[0]["organization_id"].is_null() && text.contains("gold"));
-    place.until("", "it is counted", |_| bridge.value("drmwatch_bridge_ticket_actions_total", "action=\"drop\"") == 1.0);
+    place.until("", "it is counted", |_| {
+        bridge.value("drmwatch_bridge_ticket_actions_total", "action=\"drop\"") == 1.0
+    });
     place.world.zendesk.set("needs-group", true);
     bridge.send(&fires.with(&[OVER]));
     let kept = place.until(&fires.subject(), "a comment", |t| only(t, "new", 2));
     assert!(kept[0].to_string().contains("drmwatch-status-refused"));
-    assert!(kept[0]["comments"][1]["body"].as_str().unwrap().contains("is required when solving"));
+    assert!(
+        kept[0]["comments"][1]["body"]
+            .as_str()
+            .unwrap()
+            .contains("is required when solving")
+    );
 }
 
 #[test]
@@ -179,12 +211,18 @@ fn what_is_forged_foreign_or_too_much_is_refused_and_does_nothing() {
     assert_eq!(post(&token("acme"), &path, b"{"), Some(400));
     let mut million = group.body();
     million["alerts"] = vec![million["alerts"][0].clone(); 1001].into();
-    assert_eq!(post(&token("acme"), &path, million.to_string().as_bytes()), Some(400));
+    assert_eq!(
+        post(&token("acme"), &path, million.to_string().as_bytes()),
+        Some(400)
+    );
     assert_eq!(post(&token("acme"), &path, &vec![b' '; 5 << 20]), Some(413));
     // Settings of a newer operator: to be sent again, to a newer bridge.
     let newer = "/v1/alerts/tv/acme?settings=e30";
     assert_eq!(post(&token("acme"), newer, body.as_bytes()), Some(503));
-    assert_eq!(bridge.value("drmwatch_bridge_notifications_total", "outcome=\"refused\""), 7.0);
+    assert_eq!(
+        bridge.value("drmwatch_bridge_notifications_total", "outcome=\"refused\""),
+        7.0
+    );
     assert!(place.tickets(&group.subject()).is_empty() && !text_of(&bridge.store).contains("forged"));
 }
 
@@ -218,10 +256,17 @@ fn no_secret_is_in_a_log_a_file_or_a_metric() {
     bridge.post(&group.path(), "forged", b"{}");
     place.world.zendesk.set("gone", true);
     bridge.send(&group.with(&[OVER]));
-    place.until("", "an error is logged", |_| bridge.log.lock().unwrap().contains("can't be written"));
+    place.until("", "an error is logged", |_| {
+        bridge.log.lock().unwrap().contains("can't be written")
+    });
     thread::sleep(Duration::from_millis(50));
     let told = bridge.log.lock().unwrap().clone() + &text_of(&bridge.store);
-    for secret in [harness::KEY, drmwatch_testkit::zendesk::CLIENT.1, &token("acme"), "zendesk-token-"] {
+    for secret in [
+        harness::KEY,
+        drmwatch_testkit::zendesk::CLIENT.1,
+        &token("acme"),
+        "zendesk-token-",
+    ] {
         assert!(!told.contains(secret), "{secret}");
     }
 }
@@ -230,14 +275,33 @@ fn no_secret_is_in_a_log_a_file_or_a_metric() {
 fn the_selftest_says_whether_the_bridge_is_let_in() {
     let place = Place::new();
     let run = |arguments: &[&str]| {
-        let output = place.command("store").arg("--selftest").args(arguments).output().unwrap();
-        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+        let output = place
+            .command("store")
+            .arg("--selftest")
+            .args(arguments)
+            .output()
+            .unwrap();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
     };
     let (well, said) = run(&["--with-ticket"]);
-    assert!(well && said.contains("ok    the same request makes no second one"), "{said}");
-    assert!(place.tickets("drmwatch selftest").iter().all(|t| t["status"] == "solved"));
+    assert!(
+        well && said.contains("ok    the same request makes no second one"),
+        "{said}"
+    );
+    assert!(
+        place
+            .tickets("drmwatch selftest")
+            .iter()
+            .all(|t| t["status"] == "solved")
+    );
     fs::write(place.folder.path().join("secret"), "wrong").unwrap();
     let (well, said) = run(&[]);
-    assert!(!well && said.contains("FAIL  the OAuth client is let in: Zendesk does not let the bridge in"), "{said}");
+    assert!(
+        !well && said.contains("FAIL  the OAuth client is let in: Zendesk does not let the bridge in"),
+        "{said}"
+    );
     assert!(!said.contains("wrong"));
 }

@@ -17,13 +17,17 @@ fn zenpy_gets_along_with_the_zendesk_of_the_tests() {
     let ca = place.folder.path().join("ca.pem");
     fs::write(&ca, &place.world.certificates.ca_pem).unwrap();
     let output = Command::new(Path::new(&opinions).join("bin/python3"))
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../e2e/opinions/zendesk/drive.py"))
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../e2e/opinions/zendesk/drive.py"
+        ))
         .arg(place.world.https.to_string())
         .arg(&ca)
         .arg(made[0]["external_id"].as_str().unwrap())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     println!("{said}");
 }

@@ -8,15 +8,15 @@ use crate::{Group, IN_REGION, PROBE, Rule, Scope};
 use drmwatch_metrics::{LAST_RUN, PROBE_INCONCLUSIVE, PROBE_INFO, PROBE_SUCCESS};
 
 /// 1 while a probe passes in a region, 0 while it fails; absent while the region can't tell.
-pub(crate) const PASSES: &str = "drmwatch:probe_passes:region";
+pub const PASSES: &str = "drmwatch:probe_passes:region";
 /// 1 while a probe is down, 0 while it is not; absent while that can't be told.
 pub const DOWN: &str = "drmwatch:probe_down:consensus";
 /// The share of comparable probes that fail in a region alone; there while the region is blind.
-pub(crate) const BLIND: &str = "drmwatch:region_blind:ratio";
+pub const BLIND: &str = "drmwatch:region_blind:ratio";
 /// Regions that report of a probe, blind ones left out.
-pub(crate) const REPORTING: &str = "drmwatch:probe_regions_reporting:count";
+pub const REPORTING: &str = "drmwatch:probe_regions_reporting:count";
 /// Those of them in which it fails.
-pub(crate) const FAILING: &str = "drmwatch:probe_regions_failing:count";
+pub const FAILING: &str = "drmwatch:probe_regions_failing:count";
 /// Regions that should report of it.
 pub(crate) const EXPECTED: &str = "drmwatch:probe_regions_expected:count";
 

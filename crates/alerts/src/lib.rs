@@ -15,6 +15,7 @@ mod runbook;
 mod services;
 mod slack;
 
+pub use consensus::{BLIND, DOWN, FAILING, PASSES, REPORTING};
 pub use fleet::infrastructure;
 pub use objectives::{BAD_MINUTE, Objectives, objectives};
 pub use routing::{Platform, Ways, alertmanager_config, alertmanager_yml, bridge_secret};

@@ -127,7 +127,10 @@ fn why(scope: Scope) -> String {
 
 /// The reason in words, whose it is, what the server answered, and where there is more.
 fn explained(scope: Scope) -> String {
-    let words = format!("printf \"{}{{reason=%q}}\" (label \"reason\" $why) | query", REASON_INFO.name);
+    let words = format!(
+        "printf \"{}{{reason=%q}}\" (label \"reason\" $why) | query",
+        REASON_INFO.name
+    );
     format!(
         "{{{{ with {} }}}}{{{{ $why := first . }}}}{{{{ with {words} }}}}{{{{ . | first | label \"words\" }}}} \
          Whose: {{{{ . | first | label \"whose\" }}}}. {{{{ end }}}}\
@@ -146,7 +149,8 @@ fn meant(reason: Reason) -> String {
 }
 
 /// Where there is more.
-const DESCRIBE: &str = "More: kubectl -n {{ $labels.tenant_namespace }} describe drmprobe {{ $labels.probe }}";
+const DESCRIBE: &str =
+    "More: kubectl -n {{ $labels.tenant_namespace }} describe drmprobe {{ $labels.probe }}";
 
 /// Probes whose reason has another alert, as far as every region that sees a failure says so.
 fn named_elsewhere(scope: Scope) -> String {
@@ -207,14 +211,15 @@ fn named(named: &Named) -> Rule {
         "max by ({IN_REGION}, step) ({info}{{reason=\"{}\"}})",
         named.reason
     );
-    let mut rule = of_tenant(alert(named.alert, named.severity, expr)).annotation(
-        "summary",
-        format!(
-            "{WHO} {} in {{{{ $labels.region }}}}, at step {{{{ $labels.step }}}}",
-            named.says
-        ),
-    )
-    .annotation("description", meant(named.reason));
+    let mut rule = of_tenant(alert(named.alert, named.severity, expr))
+        .annotation(
+            "summary",
+            format!(
+                "{WHO} {} in {{{{ $labels.region }}}}, at step {{{{ $labels.step }}}}",
+                named.says
+            ),
+        )
+        .annotation("description", meant(named.reason));
     (rule.for_, rule.keep_firing_for) = (named.hold, named.keep);
     rule
 }
@@ -239,15 +244,16 @@ fn inconclusive() -> Rule {
         PROBE_FAILURE_INFO.name,
         words.join("|")
     );
-    let mut rule = of_tenant(alert("ProbeInconclusive", TICKET, expr)).annotation(
-        "summary",
-        format!(
-            "{WHO} can't be told {}: {}",
-            place(Scope::Regional),
-            why(Scope::Regional)
-        ),
-    )
-    .annotation("description", explained(Scope::Regional));
+    let mut rule = of_tenant(alert("ProbeInconclusive", TICKET, expr))
+        .annotation(
+            "summary",
+            format!(
+                "{WHO} can't be told {}: {}",
+                place(Scope::Regional),
+                why(Scope::Regional)
+            ),
+        )
+        .annotation("description", explained(Scope::Regional));
     rule.for_ = Some("10m");
     rule
 }

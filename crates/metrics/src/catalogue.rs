@@ -162,8 +162,8 @@ catalogue! {
     STREAM_BREAK_OPEN = "drmwatch_stream_ad_break_open_seconds", Kind::Gauge, Runner, Probe, ["step"];
     /// Bytes that the last run took, as they came over the wire.
     STREAM_FETCHED = "drmwatch_stream_fetched_bytes", Kind::Gauge, Runner, Probe, ["step"];
-    /// Seconds from the licence request to the end of its answer.
-    LICENSE_LATENCY = "drmwatch_license_latency_seconds", Kind::Histogram(WAITED), Runner, Probe, ["step"];
+    /// Seconds from the licence request to the end of its answer, by the server asked: ClearKey, Widevine, PlayReady, FairPlay, Proprietary, KeyServer.
+    LICENSE_LATENCY = "drmwatch_license_latency_seconds", Kind::Histogram(WAITED), Runner, Probe, ["step", "system"];
     /// How far up the ladder a license or keyServer step came: 0 transport, 1 the DRM system's certificate of the server, 2 the refusal of what must be refused, 3 a licence for a recorded request, 4 for a fresh one, 5 keys of a key server.
     LICENSE_LEVEL = "drmwatch_license_level", Kind::Gauge, Runner, Probe, ["step"];
     /// Unix time at which the DRM system's own certificate of the licence server expires.

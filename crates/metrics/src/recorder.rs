@@ -28,7 +28,9 @@ pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
     metrics.set(&PROBE_INCONCLUSIVE, owner, &[], f64::from(u8::from(inconclusive)));
     let step = outcome.step.as_deref().unwrap_or_default();
     let labels = outcome.verdict.reason().map(|reason| [step, reason.as_str()]);
-    let status = answered(outcome).map(|status| status.to_string()).unwrap_or_default();
+    let status = answered(outcome)
+        .map(|status| status.to_string())
+        .unwrap_or_default();
     let info = labels.map(|[step, reason]| [step, reason, &status]);
     metrics.replace(
         &PROBE_FAILURE_INFO,
@@ -63,7 +65,8 @@ pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
             metrics.set(&STREAM_VARIANTS, owner, &[name], f64::from(variants));
         }
         if let Some(latency) = step.facts.license_latency_seconds {
-            metrics.observe(&LICENSE_LATENCY, owner, &[name], latency);
+            let system = step.facts.license_system.as_deref().unwrap_or_default();
+            metrics.observe(&LICENSE_LATENCY, owner, &[name, system], latency);
         }
         if let Some(level) = step.facts.license_level {
             metrics.set(&LICENSE_LEVEL, owner, &[name], f64::from(level));
@@ -82,7 +85,10 @@ pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
 
 /// The status that the step that decided was answered with: of several requests the last that was refused.
 fn answered(outcome: &Outcome) -> Option<u16> {
-    let step = outcome.steps.iter().find(|s| Some(&s.name) == outcome.step.as_ref())?;
+    let step = outcome
+        .steps
+        .iter()
+        .find(|s| Some(&s.name) == outcome.step.as_ref())?;
     let mut statuses = step.hops.iter().rev().filter_map(|h| h.status);
     let last = statuses.clone().next();
     statuses.find(|status| *status >= 400).or(last)
@@ -172,7 +178,10 @@ mod tests {
         assert_eq!(seen(), (Some(0.0), Some(0.0)));
         run(Verdict::Inconclusive(Reason::LocalDns));
         assert_eq!(seen(), (Some(0.0), Some(1.0)));
-        assert_eq!(metrics.value(&PROBE_FAILURE_INFO, &owner, &["", "Timeout", ""]), None);
+        assert_eq!(
+            metrics.value(&PROBE_FAILURE_INFO, &owner, &["", "Timeout", ""]),
+            None
+        );
         assert_eq!(
             metrics.value(&PROBE_FAILURE_INFO, &owner, &["", "LocalDns", ""]),
             Some(1.0)

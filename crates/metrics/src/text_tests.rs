@@ -30,7 +30,12 @@ fn filled() -> Metrics {
         metrics.observe(&STEP_DURATION, &owner(probe), &["s"], 0.25);
         metrics.set(&LAST_RUN, &owner(probe), &[], 1_795_000_000.123);
     }
-    metrics.set(&PROBE_FAILURE_INFO, &owner("a"), &["s\\\"\n", "Timeout", "503"], 1.0);
+    metrics.set(
+        &PROBE_FAILURE_INFO,
+        &owner("a"),
+        &["s\\\"\n", "Timeout", "503"],
+        1.0,
+    );
     metrics.add(&RECONCILES, &Owner::program(), &["DrmProbe"], 1);
     metrics.set(&LEADER, &Owner::program(), &["eu"], 0.0);
     metrics.observe(&SLOT_LAG, &Owner::program(), &[], 0.1);

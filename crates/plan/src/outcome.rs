@@ -245,6 +245,9 @@ pub struct StepFacts {
     /// Seconds that the licence server took, from request to end of answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license_latency_seconds: Option<f64>,
+    /// Which system's licence server it asked: a DRM system, or `KeyServer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license_system: Option<String>,
     /// How far up the ladder a licence step came: 0 transport, 1 the system's certificate, 2 refusal of what must be
     /// refused, 3 licence for a recorded request, 4 for a fresh one, 5 keys of a key server.
     pub license_level: Option<u8>,

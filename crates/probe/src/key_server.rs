@@ -88,6 +88,7 @@ pub(crate) async fn run(
     spec: &KeyServerStep,
     findings: &mut BTreeMap<String, Finding>,
 ) -> Result<Found, Failure> {
+    context.facts.license_system = Some("KeyServer".to_owned());
     let ask = ask_of(context, spec)?;
     if let Some(url) = &spec.heartbeat_url {
         let request = Request {

@@ -58,7 +58,11 @@ impl World {
         let faults = Arc::new(Faults::default());
         let certificates = Certificates::make(ip).map_err(std::io::Error::other)?;
         let zendesk = Arc::new(zendesk::Zendesk::default());
-        let site = Arc::new(services::Site::new(faults.clone(), certificates.ca_pem.clone(), zendesk.clone()));
+        let site = Arc::new(services::Site::new(
+            faults.clone(),
+            certificates.ca_pem.clone(),
+            zendesk.clone(),
+        ));
         let mut tasks = JoinSet::new();
         let http = http::serve(&mut tasks, SocketAddr::new(ip, ports.http), None, site.clone()).await?;
         let mut secure = async |port, config| {

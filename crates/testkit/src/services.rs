@@ -126,7 +126,7 @@ impl Site {
             (_, ["redirect", "nowhere"]) => answer(302, "text/plain", ""),
             ("GET", ["status", code]) => answer(code.parse().unwrap_or(400), "text/plain", "as asked"),
             (_, ["echo-headers"]) => json(200, json!({ "authorization": request.authorization })),
-            ("POST", ["slack"]) => self.receive(request.body),
+            ("POST", ["slack", to @ ..]) => self.receive(&to.join("/"), request.body),
             ("GET", ["slack"]) => json(
                 200,
                 json!(*self.messages.lock().unwrap_or_else(|e| e.into_inner())),
@@ -273,9 +273,11 @@ impl Site {
         json(200, json!({ "keys": [key], "type": "temporary" }))
     }
 
-    fn receive(&self, body: &[u8]) -> Answer {
+    /// A message in Slack's form, by the webhook that it came through.
+    fn receive(&self, to: &str, body: &[u8]) -> Answer {
         match serde_json::from_slice::<Value>(body) {
-            Ok(message) => {
+            Ok(mut message) => {
+                message["webhook"] = to.into();
                 self.messages
                     .lock()
                     .unwrap_or_else(|e| e.into_inner())

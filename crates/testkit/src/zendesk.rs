@@ -29,12 +29,12 @@ const UPDATES: usize = 30;
 
 /// What can be done to it: `PUT` or `DELETE` `/admin/zendesk/SWITCH`.
 const SWITCHES: [&str; 6] = [
-    "down",          // 503 to everything
-    "gone",          // the connection says nothing of use: 500
-    "limited",       // 429 with Retry-After: 1
-    "short-tokens",  // tokens are taken back after the first request
-    "needs-group",   // a ticket without a group can't be solved
-    "lost-answers",  // what is asked for is done, and answered with 504
+    "down",         // 503 to everything
+    "gone",         // the connection says nothing of use: 500
+    "limited",      // 429 with Retry-After: 1
+    "short-tokens", // tokens are taken back after the first request
+    "needs-group",  // a ticket without a group can't be solved
+    "lost-answers", // what is asked for is done, and answered with 504
 ];
 
 /// Whether a request is about to be carried out, or has been and is about to be answered.
@@ -94,7 +94,11 @@ fn invalid(field: &str, description: &str) -> Answer {
 }
 
 fn limited(seconds: u64) -> Answer {
-    let mut answer = error(429, "APIRateLimitExceeded", "Number of allowed API requests per minute exceeded");
+    let mut answer = error(
+        429,
+        "APIRateLimitExceeded",
+        "Number of allowed API requests per minute exceeded",
+    );
     answer.headers.push(("retry-after", seconds.to_string()));
     answer
 }
@@ -173,7 +177,10 @@ impl Zendesk {
             }
             ("PUT" | "DELETE", ["admin", "zendesk", switch]) => {
                 let known = self.set(switch, request.method == "PUT");
-                return Some(json(if known { 200 } else { 404 }, json!({ "switches": SWITCHES })));
+                return Some(json(
+                    if known { 200 } else { 404 },
+                    json!({ "switches": SWITCHES }),
+                ));
             }
             (_, ["oauth", "tokens"] | ["api", "v2", ..]) => {}
             _ => return None,
@@ -213,7 +220,8 @@ impl Account {
             return error(500, "InternalServerError", "");
         }
         // <https://developer.zendesk.com/api-reference/introduction/rate-limits/>: 700 a minute on Professional.
-        self.asked.retain(|at| now.duration_since(*at) < SignedDuration::from_mins(1));
+        self.asked
+            .retain(|at| now.duration_since(*at) < SignedDuration::from_mins(1));
         self.asked.push(now);
         if self.has("limited") || self.asked.len() > 70_000 {
             return limited(1);
@@ -222,15 +230,24 @@ impl Account {
             return self.grant(request.body, now);
         }
         let token = request.authorization.and_then(|a| a.strip_prefix("Bearer "));
-        let good = token.and_then(|t| self.tokens.get(t)).is_some_and(|until| now < *until);
+        let good = token
+            .and_then(|t| self.tokens.get(t))
+            .is_some_and(|until| now < *until);
         if !good {
-            return error(401, "invalid_token", "The access token provided is expired, revoked, malformed or invalid");
+            return error(
+                401,
+                "invalid_token",
+                "The access token provided is expired, revoked, malformed or invalid",
+            );
         }
         if self.has("short-tokens") {
             self.tokens.clear();
         }
         let body = || serde_json::from_slice::<Value>(request.body).ok();
-        let last = parts.last().map(|p| p.trim_end_matches(".json")).unwrap_or_default();
+        let last = parts
+            .last()
+            .map(|p| p.trim_end_matches(".json"))
+            .unwrap_or_default();
         match (request.method, &parts[2..]) {
             ("GET", ["users", _]) => json(
                 200,
@@ -244,7 +261,10 @@ impl Account {
             },
             ("GET", ["tickets", id, _]) if last == "comments" => {
                 match id.parse().ok().and_then(|id: u64| self.tickets.get(&id)) {
-                    Some(t) => json(200, json!({ "comments": t.comments, "count": t.comments.len(), "next_page": null, "previous_page": null })),
+                    Some(t) => json(
+                        200,
+                        json!({ "comments": t.comments, "count": t.comments.len(), "next_page": null, "previous_page": null }),
+                    ),
                     None => error(404, "RecordNotFound", "Not found"),
                 }
             }
@@ -271,23 +291,38 @@ impl Account {
         }
         self.granted += 1;
         let token = format!("zendesk-token-{:08}", self.granted);
-        self.tokens.insert(token.clone(), now + SignedDuration::from_secs(300));
-        json(200, json!({ "access_token": token, "token_type": "bearer", "scope": asked["scope"], "expires_in": 300 }))
+        self.tokens
+            .insert(token.clone(), now + SignedDuration::from_secs(300));
+        json(
+            200,
+            json!({ "access_token": token, "token_type": "bearer", "scope": asked["scope"], "expires_in": 300 }),
+        )
     }
 
     /// Tickets by `external_id`; a search does not see yet what is young.
     fn list(&self, query: &str, search: Option<Timestamp>) -> Answer {
         let decoded = unescape(query);
         let wanted = match search {
-            Some(_) => decoded.split_once("external_id:").map(|(_, rest)| rest.split([' ', '&']).next().unwrap_or_default()),
+            Some(_) => decoded
+                .split_once("external_id:")
+                .map(|(_, rest)| rest.split([' ', '&']).next().unwrap_or_default()),
             None => decoded.split('&').find_map(|p| p.strip_prefix("external_id=")),
         };
         let wanted = wanted.map(|w| w.trim_matches('"').to_owned());
         let seen = |t: &&Ticket| search.is_none_or(|now| now.duration_since(t.updated) >= INDEX);
         let of = |t: &&Ticket| wanted.as_deref().is_none_or(|w| t.fields["external_id"] == w);
-        let found: Vec<Value> = self.tickets.values().filter(of).filter(seen).map(Ticket::show).collect();
+        let found: Vec<Value> = self
+            .tickets
+            .values()
+            .filter(of)
+            .filter(seen)
+            .map(Ticket::show)
+            .collect();
         let name = if search.is_some() { "results" } else { "tickets" };
-        json(200, json!({ name: found, "count": found.len(), "next_page": null, "previous_page": null }))
+        json(
+            200,
+            json!({ name: found, "count": found.len(), "next_page": null, "previous_page": null }),
+        )
     }
 
     /// <https://developer.zendesk.com/api-reference/ticketing/tickets/tickets/#create-ticket>, and the page on idempotency.
@@ -296,11 +331,19 @@ impl Account {
         self.keys.retain(|_, (_, _, at)| now.duration_since(*at) < KEYS);
         let key = request.header("idempotency-key").map(str::to_owned);
         if key.as_ref().is_some_and(|k| k.len() > 255) {
-            return error(400, "IdempotentRequestError", "Idempotency-Key must be at most 255 characters");
+            return error(
+                400,
+                "IdempotentRequestError",
+                "Idempotency-Key must be at most 255 characters",
+            );
         }
         if let Some((before, id, _)) = key.as_ref().and_then(|k| self.keys.get(k)) {
             if *before != hash {
-                return error(400, "IdempotentRequestError", "Request parameters do not match the previous request with this key");
+                return error(
+                    400,
+                    "IdempotentRequestError",
+                    "Request parameters do not match the previous request with this key",
+                );
             }
             let ticket = self.tickets.get(id).map(Ticket::show);
             let mut answer = json(201, json!({ "ticket": ticket }));
@@ -308,7 +351,10 @@ impl Account {
             return answer;
         }
         let wanted = &asked["ticket"];
-        let Some(text) = wanted["comment"]["body"].as_str().filter(|t| !t.trim().is_empty()) else {
+        let Some(text) = wanted["comment"]["body"]
+            .as_str()
+            .filter(|t| !t.trim().is_empty())
+        else {
             return invalid("comment", "cannot be blank");
         };
         if let Some(organization) = wanted["organization_id"].as_u64()
@@ -328,9 +374,21 @@ impl Account {
             "brand_id": 1, "custom_fields": [], "external_id": null, "subject": "", "description": text, "followup_ids": [],
             "via": { "channel": "api", "source": { "from": {}, "to": {}, "rel": null } },
         });
-        for name in ["subject", "external_id", "type", "priority", "tags", "organization_id", "group_id", "brand_id",
-            "ticket_form_id", "custom_fields", "status", "requester", "via_followup_source_id"]
-        {
+        for name in [
+            "subject",
+            "external_id",
+            "type",
+            "priority",
+            "tags",
+            "organization_id",
+            "group_id",
+            "brand_id",
+            "ticket_form_id",
+            "custom_fields",
+            "status",
+            "requester",
+            "via_followup_source_id",
+        ] {
             if !wanted[name].is_null() {
                 fields[name] = wanted[name].clone();
             }
@@ -360,7 +418,8 @@ impl Account {
             "id": ticket.comments.len() + 1, "type": "Comment", "body": text, "public": public, "author_id": 1, "created_at": stamp(now),
         }));
         if public {
-            self.mail.push(json!({ "to": ticket.fields["requester"]["email"], "ticket": ticket.fields["id"] }));
+            self.mail
+                .push(json!({ "to": ticket.fields["requester"]["email"], "ticket": ticket.fields["id"] }));
         }
     }
 
@@ -373,7 +432,15 @@ impl Account {
         let refused = check(&mut ticket, wanted, needs_group, now);
         if refused.is_none() {
             ticket.updates.push(now);
-            for name in ["status", "tags", "priority", "subject", "group_id", "assignee_id", "custom_fields"] {
+            for name in [
+                "status",
+                "tags",
+                "priority",
+                "subject",
+                "group_id",
+                "assignee_id",
+                "custom_fields",
+            ] {
                 if !wanted[name].is_null() {
                     ticket.fields[name] = wanted[name].clone();
                 }
@@ -395,12 +462,18 @@ fn check(ticket: &mut Ticket, wanted: &Value, needs_group: bool, now: Timestamp)
     if ticket.status() == "closed" {
         return Some(invalid("status", "closed prevents ticket update"));
     }
-    ticket.updates.retain(|at| now.duration_since(*at) < SignedDuration::from_mins(10));
+    ticket
+        .updates
+        .retain(|at| now.duration_since(*at) < SignedDuration::from_mins(10));
     if ticket.updates.len() >= UPDATES {
         return Some(limited(60));
     }
     if wanted["safe_update"] == true && wanted["updated_stamp"] != stamp(ticket.updated) {
-        return Some(error(409, "UpdateConflict", "Safe Update prevented the update due to outdated ticket data. Please fetch the latest ticket data and try again."));
+        return Some(error(
+            409,
+            "UpdateConflict",
+            "Safe Update prevented the update due to outdated ticket data. Please fetch the latest ticket data and try again.",
+        ));
     }
     if needs_group && wanted["status"] == "solved" && ticket.fields["group_id"].is_null() {
         return Some(invalid("group_id", "is required when solving a ticket"));
@@ -415,7 +488,9 @@ fn unescape(text: &str) -> String {
         out.push(match byte {
             b'%' => {
                 let pair = [bytes.next().unwrap_or(b'0'), bytes.next().unwrap_or(b'0')];
-                let pair = std::str::from_utf8(&pair).ok().and_then(|p| u8::from_str_radix(p, 16).ok());
+                let pair = std::str::from_utf8(&pair)
+                    .ok()
+                    .and_then(|p| u8::from_str_radix(p, 16).ok());
                 pair.unwrap_or(b'?')
             }
             b'+' => b' ',

@@ -219,14 +219,24 @@ mod tests {
             alerts,
             more: 0,
         };
-        Incident::new("drmwatch:1".into(), ("n", "t"), Settings::default(), notification, at(seen))
+        Incident::new(
+            "drmwatch:1".into(),
+            ("n", "t"),
+            Settings::default(),
+            notification,
+            at(seen),
+        )
     }
 
     fn ticket(id: u64, status: Status, said: Option<Said>) -> Ticket {
         Ticket {
             id,
             status,
-            tags: said.map(|s| s.tag()).into_iter().chain(["gold".to_owned()]).collect(),
+            tags: said
+                .map(|s| s.tag())
+                .into_iter()
+                .chain(["gold".to_owned()])
+                .collect(),
             updated_at: at(100),
         }
     }
@@ -235,7 +245,11 @@ mod tests {
     fn a_ticket_is_made_commented_solved_and_opened_again() {
         let (fires, more, over) = (incident(&["a"], 10), incident(&["a", "b"], 20), incident(&[], 30));
         let check = |incident: &Incident, tickets: &[Ticket], hour: i64, expected: Action| {
-            assert_eq!(decide(incident, tickets, at(100 + hour * 3600)), expected, "{tickets:?}");
+            assert_eq!(
+                decide(incident, tickets, at(100 + hour * 3600)),
+                expected,
+                "{tickets:?}"
+            );
         };
         let create = |previous, follow_up| Action::Create { previous, follow_up };
         let of = |status, incident: &Incident| ticket(7, status, Some(incident.said()));
@@ -257,7 +271,10 @@ mod tests {
         check(&again, &[of(Status::Closed, &over)], 99, create(7, true));
         check(&over, &[of(Status::Closed, &fires)], 0, Action::Leave);
         // The newest that can be changed counts.
-        let tickets = [of(Status::Closed, &over), ticket(8, Status::Open, Some(again.said()))];
+        let tickets = [
+            of(Status::Closed, &over),
+            ticket(8, Status::Open, Some(again.said())),
+        ];
         check(&again, &tickets, 0, Action::Leave);
     }
 
@@ -282,9 +299,15 @@ mod tests {
     fn a_person_can_take_a_ticket_over_and_keeps_its_tags() {
         let mut open = ticket(7, Status::Open, Some(incident(&["a"], 1).said()));
         let said = incident(&["b"], 2).said();
-        assert_eq!(open.tags_with(&said, &["more"]), ["gold".to_owned(), said.tag(), "more".to_owned()]);
+        assert_eq!(
+            open.tags_with(&said, &["more"]),
+            ["gold".to_owned(), said.tag(), "more".to_owned()]
+        );
         open.tags.push(IGNORE.to_owned());
-        assert_eq!(decide(&incident(&["b"], 2), &[open.clone()], at(0)), Action::Leave);
+        assert_eq!(
+            decide(&incident(&["b"], 2), &[open.clone()], at(0)),
+            Action::Leave
+        );
         assert_eq!(decide(&incident(&[], 2), &[open], at(0)), Action::Leave);
     }
 

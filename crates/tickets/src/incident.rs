@@ -86,7 +86,12 @@ pub struct Incident {
 impl Incident {
     /// Name of the incident that a notification is about. Not Alertmanager's `groupKey`: that holds the matchers of the route,
     /// and a change of the configuration would make another incident of the same.
-    pub fn name(installation: &str, namespace: &str, tenant: &str, group: &BTreeMap<String, String>) -> String {
+    pub fn name(
+        installation: &str,
+        namespace: &str,
+        tenant: &str,
+        group: &BTreeMap<String, String>,
+    ) -> String {
         let mut text = format!("{installation}\0{namespace}\0{tenant}");
         for (name, value) in group {
             text += &format!("\0{name}\0{value}");
@@ -191,7 +196,10 @@ impl Incident {
 
     /// The same as it is to stand on the ticket.
     pub fn said(&self) -> Said {
-        let changed = self.alerts.iter().map(|a| if a.firing { a.starts } else { a.ends });
+        let changed = self
+            .alerts
+            .iter()
+            .map(|a| if a.firing { a.starts } else { a.ends });
         Said {
             state: self.state(),
             seen: self.observed.as_second(),

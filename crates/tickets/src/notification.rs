@@ -87,8 +87,7 @@ impl Notification {
         let is = |alert: &WireAlert, label: &str, value: &str| {
             alert.labels.get(label).is_some_and(|found| found == value)
         };
-        let foreign =
-            |alert: &WireAlert| !is(alert, "namespace", namespace) || !is(alert, "tenant", tenant);
+        let foreign = |alert: &WireAlert| !is(alert, "namespace", namespace) || !is(alert, "tenant", tenant);
         if let Some(n) = wire.alerts.iter().position(foreign) {
             return Err(Refused::Foreign(n));
         }
@@ -151,12 +150,20 @@ mod tests {
     #[test]
     fn what_is_none_or_another_tenants_is_refused_with_the_reason() {
         let refused = |change: fn(&mut Value)| {
-            Notification::parse(&body(change), "tv", "acme").unwrap_err().to_string()
+            Notification::parse(&body(change), "tv", "acme")
+                .unwrap_err()
+                .to_string()
         };
         assert!(Notification::parse(b"{", "tv", "acme").is_err());
-        assert_eq!(refused(|b| b["version"] = "5".into()), "version must be \"4\", not \"5\"");
+        assert_eq!(
+            refused(|b| b["version"] = "5".into()),
+            "version must be \"4\", not \"5\""
+        );
         assert_eq!(refused(|b| b["alerts"] = json!([])), "no alert in it");
-        assert_eq!(refused(|b| b["groupLabels"] = json!({})), "groupLabels must have alertname");
+        assert_eq!(
+            refused(|b| b["groupLabels"] = json!({})),
+            "groupLabels must have alertname"
+        );
         let other = |b: &mut Value| b["alerts"][0]["labels"]["tenant"] = "other".into();
         assert_eq!(refused(other), "alert 0 is about another tenant");
         let elsewhere = |b: &mut Value| b["alerts"][0]["labels"]["namespace"] = "x".into();

@@ -80,7 +80,12 @@ fn subject(incident: &Incident) -> String {
 
 fn tags(incident: &Incident) -> Vec<String> {
     let mut tags = vec!["drmwatch".to_owned()];
-    let label = |name: &str| incident.group.get(name).map(|v| format!("drmwatch-{}", v.to_lowercase()));
+    let label = |name: &str| {
+        incident
+            .group
+            .get(name)
+            .map(|v| format!("drmwatch-{}", v.to_lowercase()))
+    };
     tags.extend(label("severity"));
     tags.extend(label("alertname"));
     tags.extend(incident.settings.zendesk.tags.iter().cloned());
@@ -116,7 +121,9 @@ pub fn create(incident: &Incident, action: Action) -> Value {
 pub fn create_reduced(incident: &Incident, action: Action, refusal: &str) -> Value {
     let mut tags = tags(incident);
     tags.push(REDUCED.to_owned());
-    let why = format!("\nZendesk refused this ticket with the settings of the tenant's spec.alerting.zendesk: {refusal}\n");
+    let why = format!(
+        "\nZendesk refused this ticket with the settings of the tenant's spec.alerting.zendesk: {refusal}\n"
+    );
     bare(incident, action, tags, &why)
 }
 
@@ -161,7 +168,9 @@ mod tests {
         let alert = Alert {
             firing,
             summary: "acme/news fails in eu: LicenseDenied at step license".into(),
-            description: "The licence server denied the request. Whose: the licence server. The server answered 403.".into(),
+            description:
+                "The licence server denied the request. Whose: the licence server. The server answered 403."
+                    .into(),
             runbook: "https://runbooks.example/ProbeDown.md".into(),
             region: "eu".into(),
             starts: at("2026-11-25T10:00:00Z"),
@@ -184,14 +193,25 @@ mod tests {
             }],
             ..Zendesk::default()
         };
-        let group = [("alertname", "ProbeDown"), ("probe", "news"), ("severity", "page"), ("tenant", "acme")];
+        let group = [
+            ("alertname", "ProbeDown"),
+            ("probe", "news"),
+            ("severity", "page"),
+            ("tenant", "acme"),
+        ];
         let notification = Notification {
             group: group.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
             alerts: vec![alert],
             more: 2,
         };
         let settings = Settings::new("ACME Television", &zendesk, Some("https://grafana.example/"));
-        Incident::new("drmwatch:1".into(), ("tv", "acme"), settings, notification, at("2026-11-25T10:01:00Z"))
+        Incident::new(
+            "drmwatch:1".into(),
+            ("tv", "acme"),
+            settings,
+            notification,
+            at("2026-11-25T10:01:00Z"),
+        )
     }
 
     #[test]
@@ -212,14 +232,30 @@ mod tests {
         );
         assert_eq!(made["ticket"]["subject"], "ProbeDown: acme/news");
         assert_eq!(made["ticket"]["priority"], "urgent");
-        let tags: Vec<&str> = made["ticket"]["tags"].as_array().unwrap().iter().filter_map(|t| t.as_str()).collect();
-        assert_eq!(tags[..4], ["drmwatch", "drmwatch-page", "drmwatch-probedown", "gold"]);
+        let tags: Vec<&str> = made["ticket"]["tags"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|t| t.as_str())
+            .collect();
+        assert_eq!(
+            tags[..4],
+            ["drmwatch", "drmwatch-page", "drmwatch-probedown", "gold"]
+        );
         assert!(tags[4].starts_with("drmwatch-state-"));
-        for (name, id) in [("organization_id", 1), ("brand_id", 2), ("group_id", 3), ("ticket_form_id", 4)] {
+        for (name, id) in [
+            ("organization_id", 1),
+            ("brand_id", 2),
+            ("group_id", 3),
+            ("ticket_form_id", 4),
+        ] {
             assert_eq!(made["ticket"][name], id);
         }
         assert_eq!(made["ticket"]["requester"]["email"], "ops@acme.example");
-        assert_eq!(made["ticket"]["custom_fields"], json!([{ "id": 5, "value": "v" }]));
+        assert_eq!(
+            made["ticket"]["custom_fields"],
+            json!([{ "id": 5, "value": "v" }])
+        );
         assert!(made["ticket"].get("via_followup_source_id").is_none());
     }
 
@@ -227,7 +263,10 @@ mod tests {
     fn the_end_says_how_long_it_lasted() {
         let said = comment(&incident(false));
         assert!(said.starts_with("ProbeDown is over for ACME Television.\n"));
-        assert!(said.contains("From 10:00 UTC on 25 Nov for 1 h 5 min.\n"), "{said}");
+        assert!(
+            said.contains("From 10:00 UTC on 25 Nov for 1 h 5 min.\n"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -238,9 +277,20 @@ mod tests {
         };
         let made = create(&incident(true), follow);
         assert_eq!(made["ticket"]["via_followup_source_id"], 17);
-        assert!(made["ticket"]["comment"]["body"].as_str().unwrap().contains("The ticket before: #17."));
+        assert!(
+            made["ticket"]["comment"]["body"]
+                .as_str()
+                .unwrap()
+                .contains("The ticket before: #17.")
+        );
         let reduced = create_reduced(&incident(true), follow, "organization_id: is no member");
-        assert!(reduced["ticket"].get("organization_id").is_none() && reduced["ticket"].get("requester").is_none());
-        assert!(reduced.to_string().contains("organization_id: is no member") && reduced.to_string().contains(REDUCED));
+        assert!(
+            reduced["ticket"].get("organization_id").is_none()
+                && reduced["ticket"].get("requester").is_none()
+        );
+        assert!(
+            reduced.to_string().contains("organization_id: is no member")
+                && reduced.to_string().contains(REDUCED)
+        );
     }
 }

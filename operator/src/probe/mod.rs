@@ -38,6 +38,8 @@ use status::Readiness;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::mpsc::UnboundedSender;
 
+/// For how long the status of a new probe waits in a flood of others, and up to as long again.
+const POSTPONED: Duration = Duration::from_secs(20);
 /// Holds a probe back until its plan, which lies in another namespace, has gone.
 const FINALIZER: &str = "drmwatch.io/plan";
 
@@ -134,7 +136,7 @@ fn of(store: &Store<DrmProbe>, wanted: impl Fn(&DrmProbe) -> bool) -> Vec<Object
 
 async fn reconcile(probe: &DrmProbe, context: &Context, made: &Made) -> Result<Action, Error> {
     if probe.metadata.deletion_timestamp.is_some() {
-        return finalize(probe, context).await;
+        return finalize(probe, context, made).await;
     }
     if !probe.finalizers().iter().any(|f| f == FINALIZER) {
         finalizers(probe, context, true).await?;
@@ -165,6 +167,10 @@ async fn reconcile(probe: &DrmProbe, context: &Context, made: &Made) -> Result<A
     }
     expected(probe, context, &readiness);
     maintained(probe, context, &effects);
+    let first = probe.status.as_ref().is_none_or(|s| s.plan_ref.is_none());
+    if first && matches!(readiness, Readiness::Delivered { .. }) && context.postpones(&probe.uid().unwrap_or_default()) {
+        return Ok(Action::requeue(POSTPONED + POSTPONED.mul_f64(rand::random())));
+    }
     status::write(probe, context, &readiness).await?;
     Ok(Action::await_change())
 }
@@ -311,12 +317,18 @@ fn id(probe: &DrmProbe) -> ProbeId {
     }
 }
 
-async fn finalize(probe: &DrmProbe, context: &Context) -> Result<Action, Error> {
+async fn finalize(probe: &DrmProbe, context: &Context, made: &Made) -> Result<Action, Error> {
     withdraw(probe, context, None).await?;
-    // The plan may have been written and its place not yet noted.
+    // The plan may have been written and its place not yet noted: it is looked for where it most likely is, since it may be
+    // too young to be known here, and wherever one is known.
     let (namespace, name) = dereference::default_place(probe, context);
-    apply::delete_if_present::<CronJob>(context, &namespace, &name).await?;
-    apply::delete_if_present::<Secret>(context, &namespace, &name).await?;
+    let mut places = BTreeSet::from([namespace.clone()]);
+    let known = made.plans.all().into_iter().filter(|plan| plan.name_any() == name);
+    places.extend(known.filter_map(|plan| plan.namespace()));
+    for place in &places {
+        apply::delete_if_present::<CronJob>(context, place, &name).await?;
+        apply::delete_if_present::<Secret>(context, place, &name).await?;
+    }
     let place = probe
         .status
         .as_ref()

@@ -43,7 +43,12 @@ pub async fn write(tenant: &MonitoredTenant, context: &Context) -> Result<Option
     let kind = condition::ALERTING_READY;
     let namespace = tenant.namespace().unwrap_or_default();
     let (name, secret) = (name(tenant), bridge_secret(&tenant.name_any()));
-    let before: Vec<_> = tenant.status.iter().flat_map(|s| &s.conditions).cloned().collect();
+    let before: Vec<_> = tenant
+        .status
+        .iter()
+        .flat_map(|s| &s.conditions)
+        .cloned()
+        .collect();
     let was = find_condition(&before, kind).is_some();
     let options = &context.options;
     let Some(alerting) = &tenant.spec.alerting else {
@@ -110,7 +115,9 @@ async fn possible(
         let value = secret.as_ref().and_then(|s| s.data.as_ref()?.get(key));
         let url = value.and_then(|v| std::str::from_utf8(&v.0).ok());
         let wrong = match (&secret, url) {
-            (None, _) => Some(format!("there must be a Secret {name} with the URL of Slack's webhook")),
+            (None, _) => Some(format!(
+                "there must be a Secret {name} with the URL of Slack's webhook"
+            )),
             (_, Some(url)) if url.trim().starts_with("https://") || url.trim().starts_with("http://") => None,
             (_, Some(_)) => Some(format!("key {key} of Secret {name} must be a URL")),
             (_, None) => Some(format!("Secret {name} must have the key {key}")),
@@ -125,8 +132,13 @@ async fn possible(
         let options = &context.options;
         let read = options.bridge_key_file.as_ref().map(fs::read_to_string);
         let key = match (&options.bridge, read) {
-            (Some(_), Some(Ok(text))) => Key::parse(&text).map_err(|e| obstacle("BridgeKeyUnusable", e.to_string())),
-            (Some(_), Some(Err(error))) => Err(obstacle("BridgeKeyUnusable", format!("the bridge's key can't be read: {error}"))),
+            (Some(_), Some(Ok(text))) => {
+                Key::parse(&text).map_err(|e| obstacle("BridgeKeyUnusable", e.to_string()))
+            }
+            (Some(_), Some(Err(error))) => Err(obstacle(
+                "BridgeKeyUnusable",
+                format!("the bridge's key can't be read: {error}"),
+            )),
             _ => Err(obstacle(
                 "NoBridge",
                 "spec.alerting.zendesk needs the ticket bridge, which this release does not have (value bridge of the chart)",

@@ -124,7 +124,9 @@ async fn reconcile(tenant: &MonitoredTenant, context: &Context) -> Result<Action
     }
     status(tenant, context, &wanted, &present, awaited).await?;
     // Secrets that alerting refers to are not watched.
-    let ready = wanted.iter().all(|w| w.kind != condition::ALERTING_READY || w.status == "True");
+    let ready = wanted
+        .iter()
+        .all(|w| w.kind != condition::ALERTING_READY || w.status == "True");
     Ok(match (&tenant.spec.alerting, ready) {
         (None, _) => Action::await_change(),
         (Some(_), true) => Action::requeue(LOOK_AGAIN),

@@ -11,8 +11,10 @@ mod steps;
 pub(crate) use references::texts;
 
 use crate::{Cron, CronError, Plan, ProbeId, presets};
-use drmwatch_api::{Alerting, ConcurrencyPolicy, Credential, DrmProbe, DrmSystem, EgressPolicy, Execution, MonitoredTenant, Objective,
-    RunnerPool, Step,};
+use drmwatch_api::{
+    Alerting, ConcurrencyPolicy, Credential, DrmProbe, DrmSystem, EgressPolicy, Execution, MonitoredTenant,
+    Objective, RunnerPool, Step,
+};
 use jiff::Timestamp;
 use litemap::LiteMap;
 use std::collections::{BTreeMap, BTreeSet};
