@@ -51,8 +51,7 @@ if stale prometheus-operator $operator; then
     cd "$here/cluster/prometheus-operator"
     module=github.com/prometheus-operator/prometheus-operator
     go build -trimpath -ldflags "-s -w" -o "$bin/prometheus-operator" $module/cmd/operator
-    go build -trimpath -ldflags "-s -w" -o "$bin/" $module/cmd/prometheus-config-reloader \
-      github.com/prometheus/alertmanager/cmd/alertmanager github.com/prometheus/alertmanager/cmd/amtool
+    go build -trimpath -ldflags "-s -w" -o "$bin/" $module/cmd/prometheus-config-reloader github.com/prometheus/alertmanager/cmd/alertmanager
     rm -rf "$bin/prometheus-operator-crds"
     cp -r --no-preserve=mode "$(go list -m -f '{{.Dir}}' $module)/example/prometheus-operator-crd" "$bin/prometheus-operator-crds"
   )

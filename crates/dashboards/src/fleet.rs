@@ -47,7 +47,7 @@ pub(crate) fn dashboard() -> Dashboard {
                 .link("Tenant", TENANT),
             Panel::new(Kind::States, "Tenants that were down", "short", "Tenants of which a probe was down in the time that is shown, and when. Empty is good.")
                 .ask_if(
-                    format!("max by (tenant_namespace, tenant) ({down}) and on (tenant_namespace, tenant) (max_over_time(max by (tenant_namespace, tenant) ({down})[$__range:1m]) == 1)"),
+                    format!("max by (tenant_namespace, tenant) ({down}) and on (tenant_namespace, tenant) (max by (tenant_namespace, tenant) (max_over_time({down}[$__range])) == 1)"),
                     "{{tenant_namespace}}/{{tenant}}",
                 )
                 .words(&[("0", "up", GREEN), ("1", "down", RED)]),

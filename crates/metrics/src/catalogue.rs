@@ -98,7 +98,7 @@ catalogue! {
     PROBE_SUCCESS = "drmwatch_probe_success", Kind::Gauge, Runner, Probe, [];
     /// 1 if the last run was inconclusive: the fault is then ours or the configuration's, and drmwatch_probe_success is what was known before.
     PROBE_INCONCLUSIVE = "drmwatch_probe_inconclusive", Kind::Gauge, Runner, Probe, [];
-    /// 1 with the step and the reason of the last run, while that run did not pass, and the HTTP status that was answered, if any was.
+    /// 1 with the step and the reason of the last run, while that run did not pass, and the last HTTP status of 400 or above that the step met, if it met one.
     PROBE_FAILURE_INFO = "drmwatch_probe_failure_info", Kind::Gauge, Runner, Probe, ["step", "reason", "http_status"];
     /// Runs by outcome: pass, fail, inconclusive.
     PROBE_RUNS = "drmwatch_probe_runs_total", Kind::Counter, Runner, Probe, ["outcome"];

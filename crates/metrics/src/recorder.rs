@@ -83,15 +83,11 @@ pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
     }
 }
 
-/// The status that the step that decided was answered with: of several requests the last that was refused.
+/// The last status by which the step that decided was refused. Of an answer that was none, 200 says nothing.
 fn answered(outcome: &Outcome) -> Option<u16> {
-    let step = outcome
-        .steps
-        .iter()
-        .find(|s| Some(&s.name) == outcome.step.as_ref())?;
+    let step = outcome.steps.iter().find(|s| Some(&s.name) == outcome.step.as_ref())?;
     let mut statuses = step.hops.iter().rev().filter_map(|h| h.status);
-    let last = statuses.clone().next();
-    statuses.find(|status| *status >= 400).or(last)
+    statuses.find(|status| *status >= 400)
 }
 
 /// Says what each reason means.

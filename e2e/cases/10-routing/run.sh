@@ -41,7 +41,7 @@ generated() {
   grep -q other/drmwatch-other/slack "$CLUSTER/alertmanager.yml" && grep -q acme/drmwatch-acme/slack "$CLUSTER/alertmanager.yml"
 }
 await 60 "the Prometheus Operator takes both AlertmanagerConfigs" generated
-goes() { "$BIN/amtool" config routes test --config.file="$CLUSTER/alertmanager.yml" alertname=LiveEdgeStale "$@" 2>/dev/null; }
+goes() { amtool config routes test --config.file="$CLUSTER/alertmanager.yml" alertname=LiveEdgeStale "$@" 2>/dev/null; }
 same() { [ "$1" = "$2" ] || fail "routed to $1, expected $2"; }
 same "$(goes namespace=acme tenant=acme severity=page)" acme/drmwatch-acme/slack,acme/drmwatch-acme/zendesk
 same "$(goes namespace=acme tenant=acme severity=ticket)" acme/drmwatch-acme/slack
@@ -71,7 +71,8 @@ await 150 "the message is resolved, and says how long it lasted" message acme "R
 await 120 "the ticket is solved" ticket solved
 mixed() { world GET /slack | jq -e '[.[] | select((.webhook == "acme" and (.attachments[0].text | contains("other/"))) or (.webhook == "other" and (.attachments[0].text | contains("acme/"))))] | length > 0'; }
 ! mixed >/dev/null || fail "somebody heard of another's incident"
+indent='def indent($by): split("\n") | map($by + .) | join("\n");'
 echo; echo "A message, as Slack gets it:"
-world GET /slack | jq -r '[.[] | select(.webhook == "acme") | .attachments[0]] | (map(select(.title | startswith("PAGE")))[0], map(select(.title | startswith("RESOLVED")))[0]) | "\n  \(.title)\n\(.text | gsub("(?m)^"; "  "))"'
+world GET /slack | jq -r "$indent"'[.[] | select(.webhook == "acme") | .attachments[0]] | (map(select(.title | startswith("PAGE")))[0], map(select(.title | startswith("RESOLVED")))[0]) | "\n  \(.title)\n\(.text | indent("  "))"'
 echo; echo "The ticket, as Zendesk has it:"
-world GET /admin/zendesk | jq -r '.tickets[] | select(.subject == "LiveEdgeStale: acme/acme-news") | "  #\(.id) \(.subject) [\(.priority), \(.status)] \(.tags | map(select(startswith("drmwatch-state") | not)) | join(", "))", (.comments[] | "  \(.created_at)\(if .public then "" else " (internal)" end)\n\(.body | gsub("(?m)^"; "    "))")'
+world GET /admin/zendesk | jq -r "$indent"'.tickets[] | select(.subject == "LiveEdgeStale: acme/acme-news") | "  #\(.id) \(.subject) [\(.priority), \(.status)] \(.tags | map(select(startswith("drmwatch-state") | not)) | join(", "))", (.comments[] | "  \(.created_at)\(if .public then "" else " (internal)" end)\n\(.body | indent("    "))")'

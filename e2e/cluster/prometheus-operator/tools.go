@@ -7,5 +7,4 @@ import (
 	_ "github.com/prometheus-operator/prometheus-operator/cmd/operator"
 	_ "github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader"
 	_ "github.com/prometheus/alertmanager/cmd/alertmanager"
-	_ "github.com/prometheus/alertmanager/cmd/amtool"
 )
