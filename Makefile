@@ -55,6 +55,7 @@ opinions: setup-rust ## other people's parsers, clients, servers and a browser o
 	CRON_ORACLE=$(CURDIR)/target/cron.jsonl cargo test --quiet -p drmwatch-plan --test cron
 	OPINIONS=$(CURDIR)/e2e/opinions cargo test --quiet -p drmwatch-media --test second_opinions -- --nocapture
 	OPINIONS=$(CURDIR)/e2e/opinions DRM_OPINIONS=$(CACHE)/opinions cargo test --quiet -p drmwatch-probe --test licenses opinions -- --nocapture
+	DRM_OPINIONS=$(CACHE)/opinions cargo test --quiet -p drmwatch-bridge opinions -- --nocapture
 
 .PHONY: bench
 bench: setup-rust setup-e2e ## speed and memory beside peers in the same run, as ratios; writes docs/benchmarks.md (BENCHES="engine fleet" for some)

@@ -33,10 +33,12 @@ prometheus_up() {
 result() { inside curl -fsS 127.0.0.1:9090/api/v1/query --data-urlencode "query=$1"; }
 # query EXPRESSION [COUNT]: has it at least so many results?
 query() { result "$1" | jq -e ".data.result | length >= ${2:-1}"; }
-# listen TENANT FILE: lines RUNNER PROBE CAUSE COUNT. A runner that is dead or stopped says nothing.
+# listen TENANT FILE: lines RUNNER PROBE CAUSE COUNT. A runner that is dead or stopped says nothing. FILE.round is when the
+# last whole round began, in milliseconds.
 listen() {
-  local ips=
+  local ips= began
   while sleep 2; do
+    began=$(date +%s%3N)
     ips=$(k --request-timeout=3s -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o jsonpath='{.items[*].status.podIP}' || echo "$ips")
     for ip in $ips; do
       # A program that was started anew counts anew, perhaps to the same number: it is another runner.
@@ -49,5 +51,6 @@ listen() {
           }
           END {for (what in told) print ip "@" started, what, told[what]}' >>"$2"
     done
+    echo "$began" >"$2.round"
   done
 }

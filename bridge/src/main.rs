@@ -49,8 +49,15 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
-    let tls = options.zendesk_url.starts_with("https://");
-    if !tls && !(options.allow_http && options.zendesk_url.starts_with("http://")) {
+    let schemes: &[&str] = if options.allow_http {
+        &["https://", "http://"]
+    } else {
+        &["https://"]
+    };
+    if !schemes
+        .iter()
+        .any(|scheme| options.zendesk_url.starts_with(scheme))
+    {
         return Err(format!(
             "--zendesk-url must begin with https://, not {}",
             options.zendesk_url

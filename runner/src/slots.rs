@@ -181,7 +181,13 @@ impl Slots {
                 }
             }
             self.in_flight(1.0);
-            running.spawn(self.clone().slot(slot, (!new).then(|| deadline - late)));
+            // It may begin late, and not so late that it would be taken for the next.
+            let wait = match (new, self.due.next(slot)) {
+                (false, _) => deadline - late,
+                (true, Some(next)) => Duration::try_from(next.duration_since(now)).unwrap_or_default(),
+                (true, None) => Duration::MAX,
+            };
+            running.spawn(self.clone().slot(slot, wait, new));
         }
         self.leave(done);
         while running.join_next().await.is_some() {}
@@ -220,15 +226,15 @@ impl Slots {
         }
     }
 
-    /// What happens in a slot. `wait`: how long it may wait for a place, unless it is new here.
-    async fn slot(self, slot: Timestamp, wait: Option<Duration>) {
+    /// What happens in a slot. `wait`: how long it may wait for a place. `new`: whether the plan is new here.
+    async fn slot(self, slot: Timestamp, wait: Duration, new: bool) {
         let shared = self.shared.clone();
         let metrics = &shared.sink.metrics;
-        let ended = match self.enter(wait.unwrap_or(Duration::MAX)).await {
+        let ended = match self.enter(wait).await {
             Err(cause) => Err(cause),
             Ok(place) => {
                 let lag = shared.engine.now().duration_since(slot).max(SignedDuration::ZERO);
-                let lag = wait.map(|_| lag.as_secs_f64());
+                let lag = (!new).then(|| lag.as_secs_f64());
                 if let Some(lag) = lag {
                     metrics.observe(&SLOT_LAG, &Owner::program(), &[], lag);
                 }

@@ -15,6 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// What kills the bridge of the moment.
+type Killer = Arc<Mutex<Option<Box<dyn Fn() + Send + Sync>>>>;
+
 /// Rounds of each kind.
 const ROUNDS: usize = 60;
 
@@ -100,7 +103,7 @@ fn killed_before_and_after_every_request_it_neither_loses_nor_doubles() {
     for round in 0..ROUNDS {
         // In how many moments it is killed next; what it does after a restart shifts the count, so all are met.
         let left = Arc::new(AtomicI64::new(round as i64 % 24));
-        let killer: Arc<Mutex<Option<Box<dyn Fn() + Send + Sync>>>> = Arc::default();
+        let killer = Killer::default();
         let (hooked, counted, dead) = (killer.clone(), left.clone(), kills.clone());
         place.world.zendesk.hook(move |_: Moment| {
             if counted.fetch_sub(1, Ordering::SeqCst) == 0
@@ -132,7 +135,7 @@ fn killed_at_any_instant_it_neither_loses_nor_doubles() {
         let mut bridge = place.bridge("store");
         let name = format!("instant{round}");
         let done = Arc::new(AtomicUsize::new(0));
-        let killer: Arc<Mutex<Option<Box<dyn Fn() + Send + Sync>>>> = Arc::default();
+        let killer = Killer::default();
         let waits: Vec<u64> = (0..5).map(|_| chance.random_range(0..25_000)).collect();
         let assassin = {
             let (done, killer) = (done.clone(), killer.clone());

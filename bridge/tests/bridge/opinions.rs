@@ -16,7 +16,7 @@ fn zenpy_gets_along_with_the_zendesk_of_the_tests() {
     let made = place.until(&group.subject(), "a ticket", |t| t.len() == 1);
     let ca = place.folder.path().join("ca.pem");
     fs::write(&ca, &place.world.certificates.ca_pem).unwrap();
-    let output = Command::new(Path::new(&opinions).join("bin/python3"))
+    let output = Command::new(Path::new(&opinions).join("zenpy/bin/python3"))
         .arg(concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../e2e/opinions/zendesk/drive.py"

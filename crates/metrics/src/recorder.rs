@@ -85,7 +85,10 @@ pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
 
 /// The last status by which the step that decided was refused. Of an answer that was none, 200 says nothing.
 fn answered(outcome: &Outcome) -> Option<u16> {
-    let step = outcome.steps.iter().find(|s| Some(&s.name) == outcome.step.as_ref())?;
+    let step = outcome
+        .steps
+        .iter()
+        .find(|s| Some(&s.name) == outcome.step.as_ref())?;
     let mut statuses = step.hops.iter().rev().filter_map(|h| h.status);
     statuses.find(|status| *status >= 400)
 }

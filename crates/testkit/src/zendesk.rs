@@ -404,7 +404,7 @@ impl Account {
         self.say(&mut ticket, text, public, now);
         let shown = ticket.show();
         self.tickets.insert(id, ticket);
-        let mut answer = json(201, json!({ "ticket": shown }));
+        let mut answer = json(201, json!({ "ticket": shown, "audit": audit(&shown, now) }));
         if let Some(key) = key {
             self.keys.insert(key, (hash, id, now));
             answer.headers.push(("x-idempotency-lookup", "miss".to_owned()));
@@ -453,8 +453,13 @@ impl Account {
         }
         let shown = ticket.show();
         self.tickets.insert(id, ticket);
-        refused.unwrap_or_else(|| json(200, json!({ "ticket": shown })))
+        refused.unwrap_or_else(|| json(200, json!({ "ticket": shown, "audit": audit(&shown, now) })))
     }
+}
+
+/// What goes with the answer to each change.
+fn audit(ticket: &Value, now: Timestamp) -> Value {
+    json!({ "id": now.as_millisecond(), "ticket_id": ticket["id"], "author_id": 1, "created_at": stamp(now), "events": [] })
 }
 
 /// Why a ticket is not to be changed so.

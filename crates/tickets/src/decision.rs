@@ -282,9 +282,12 @@ mod tests {
     fn what_another_bridge_saw_later_is_not_written_over() {
         let (early, late) = (incident(&["a"], 10), incident(&["a", "b"], 11));
         let open = ticket(7, Status::Open, Some(late.said()));
-        assert_eq!(decide(&early, &[open.clone()], at(0)), Action::Leave);
+        assert_eq!(decide(&early, std::slice::from_ref(&open), at(0)), Action::Leave);
         let solved = ticket(7, Status::Solved, Some(incident(&[], 12).said()));
-        assert_eq!(decide(&early, &[solved.clone()], at(0)), Action::Leave);
+        assert_eq!(
+            decide(&early, std::slice::from_ref(&solved), at(0)),
+            Action::Leave
+        );
         // A clock that is twenty seconds ahead does not keep a ticket open.
         let mut over = incident(&[], 12);
         over.observed = at(-8);
@@ -305,7 +308,7 @@ mod tests {
         );
         open.tags.push(IGNORE.to_owned());
         assert_eq!(
-            decide(&incident(&["b"], 2), &[open.clone()], at(0)),
+            decide(&incident(&["b"], 2), std::slice::from_ref(&open), at(0)),
             Action::Leave
         );
         assert_eq!(decide(&incident(&[], 2), &[open], at(0)), Action::Leave);

@@ -70,8 +70,12 @@ all_run() { # every probe was visited in the last fifteen seconds
   visits
   [ "$(awk -v since=$(($(milliseconds) - 15000)) '$1 > since {print $2}' "$folder/visits" | sort -u | grep -c .)" = $probes ]
 }
+heard() { [ "$(cat "$folder/missed.round" 2>/dev/null || echo 0)" -ge "$1" ]; }
+# What a runner counts when it takes over, and nobody scraped before it dies itself, is lost with it: no Prometheus could know
+# it either. So each fault waits for one round of listening, which takes two seconds.
 calm() {
   await 90 "every probe runs again after: $1" all_run
+  await 30 "what runners count has been heard" heard "$(milliseconds)"
 }
 
 # Nothing is waited for between one fault and the next: shards are changing hands when it comes.
@@ -150,8 +154,7 @@ settle
 to=$(milliseconds)
 sleep 5
 visits
-# Of some 12,000 slots none to three are unaccounted for when everything is killed on two cores (ARCHITECTURE.md, Known gaps).
-"$BINARIES/drmwatch-audit" "$folder/visits" "$folder/missed" --interval fast=5 --interval slow=10 --probes $probes --from "$from" --to "$to" --allow 6
+"$BINARIES/drmwatch-audit" "$folder/visits" "$folder/missed" --interval fast=5 --interval slow=10 --probes $probes --from "$from" --to "$to"
 [ "$(failing || true)" = 0 ] || fail "chaos of ours is called a tenant's failure"
 
 # --- what the shipped alerts made of it

@@ -53,6 +53,15 @@ await 60 "it is expected again" expected
 await 60 "and passes" passes
 ! query 'ALERTS{alertname="ProbeNoData",alertstate="firing"}' >/dev/null || fail "a pause was called silence"
 k -n $tenant_ns delete maintenancewindow quiet rest
+# Where it is asked for, the API server holds an author to the name.
+helm upgrade drmwatch "$root/charts/drmwatch" -n $system --reset-then-reuse-values --set maintenanceWindows.verifyRequester=true --wait --timeout 120s >/dev/null
+forged() { [[ $(window forged 15 Mute 2>&1) == *"spec.requestedBy must be who asks: "* ]]; }
+await 30 "a window in another's name is refused" forged
+k() { if [ "$1" = apply ]; then set -- --as=ada --as-group=system:masters "$@"; fi; inside env KUBECONFIG="$CLUSTER/admin.kubeconfig" "$BIN/kube" kubectl "$@"; }
+window own 15 Mute
+k -n $tenant_ns label maintenancewindow own anybody=may
+k -n $tenant_ns delete maintenancewindow own
+helm upgrade drmwatch "$root/charts/drmwatch" -n $system --reset-then-reuse-values --set maintenanceWindows.verifyRequester=false --wait --timeout 120s >/dev/null
 k -n $tenant_ns patch monitoredtenant acme --type=json -p '[{"op":"remove","path":"/spec/objectives"}]'
 gone() { ! k -n $tenant_ns get configmap drmwatch-acme; }
 await 30 "without objectives there are no rules" gone

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Two virtual environments with implementations that are not ours.   setup.sh FOLDER
+# Virtual environments with implementations that are not ours.   setup.sh FOLDER
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
-for environment in widevine:requirements.txt cpix:requirements-cpix.txt; do
+for environment in widevine:requirements.txt cpix:requirements-cpix.txt zenpy:../zendesk/requirements.txt; do
   at=$1/${environment%%:*} wanted=$here/${environment##*:}
   cmp -s "$wanted" "$at/wanted.txt" && continue
   rm -rf "$at"

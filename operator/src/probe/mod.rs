@@ -168,7 +168,10 @@ async fn reconcile(probe: &DrmProbe, context: &Context, made: &Made) -> Result<A
     expected(probe, context, &readiness);
     maintained(probe, context, &effects);
     let first = probe.status.as_ref().is_none_or(|s| s.plan_ref.is_none());
-    if first && matches!(readiness, Readiness::Delivered { .. }) && context.postpones(&probe.uid().unwrap_or_default()) {
+    if first
+        && matches!(readiness, Readiness::Delivered { .. })
+        && context.postpones(&probe.uid().unwrap_or_default())
+    {
         return Ok(Action::requeue(POSTPONED + POSTPONED.mul_f64(rand::random())));
     }
     status::write(probe, context, &readiness).await?;
@@ -323,7 +326,11 @@ async fn finalize(probe: &DrmProbe, context: &Context, made: &Made) -> Result<Ac
     // too young to be known here, and wherever one is known.
     let (namespace, name) = dereference::default_place(probe, context);
     let mut places = BTreeSet::from([namespace.clone()]);
-    let known = made.plans.all().into_iter().filter(|plan| plan.name_any() == name);
+    let known = made
+        .plans
+        .all()
+        .into_iter()
+        .filter(|plan| plan.name_any() == name);
     places.extend(known.filter_map(|plan| plan.namespace()));
     for place in &places {
         apply::delete_if_present::<CronJob>(context, place, &name).await?;
