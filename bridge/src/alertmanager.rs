@@ -22,27 +22,38 @@ struct Active {
     _fingerprint: Value,
 }
 
+/// What Alertmanager says of an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Says {
+    /// Something of it fires.
+    Fires,
+    /// All say that nothing does.
+    Over,
+    /// There is none to ask, or one can't be asked.
+    Nothing,
+}
+
 impl Alertmanagers {
-    /// Whether they all say that nothing of an incident fires. If one can't be asked it is not known, and what was notified is
-    /// believed: a ticket too many is better than one too few.
-    pub async fn say_over(&self, incident: &Incident) -> bool {
-        if self.urls.is_empty() {
-            return false;
-        }
+    /// What they say of an incident. If one can't be asked it is not known, and what was notified is believed: a ticket too
+    /// many is better than one too few.
+    pub async fn ask(&self, incident: &Incident) -> Says {
         for url in &self.urls {
             match self.active(url, incident).await {
                 Ok(0) => {}
-                Ok(_) => return false,
+                Ok(_) => return Says::Fires,
                 Err(error) => {
                     warn!(
                         alertmanager = url,
                         error, "can't be asked whether an alert still fires"
                     );
-                    return false;
+                    return Says::Nothing;
                 }
             }
         }
-        true
+        match self.urls.is_empty() {
+            true => Says::Nothing,
+            false => Says::Over,
+        }
     }
 
     async fn active(&self, url: &str, incident: &Incident) -> Result<usize, String> {

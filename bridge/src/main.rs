@@ -87,6 +87,7 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
         metrics: metrics.clone(),
         wake: wake.clone(),
         coalesce: jiff::SignedDuration::from_secs(options.coalesce_seconds.into()),
+        sweep_every: std::time::Duration::from_secs(options.sweep_seconds.max(1).into()),
         beat: beat.clone(),
         began,
     });
@@ -104,6 +105,7 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     let listener = TcpListener::bind(options.listen).await?;
     info!(webhooks = %listener.local_addr()?, metrics = %address, zendesk = options.zendesk_url, "bridge");
     health.set_ready(true);
+    tokio::spawn(worker.clone().sweep());
     tokio::spawn(worker.run());
     axum::serve(listener, receive::router(door))
         .with_graceful_shutdown(asked_to_stop())

@@ -50,6 +50,9 @@ pub struct Options {
     /// Seconds that pass at least between two comments on one ticket.
     #[arg(long, env = "DRMWATCH_BRIDGE_COALESCE_SECONDS", default_value_t = 60)]
     pub coalesce_seconds: u32,
+    /// Seconds after which Alertmanager is asked about what fires: a ticket whose end nobody told is solved after two such looks.
+    #[arg(long, env = "DRMWATCH_BRIDGE_SWEEP_SECONDS", default_value_t = 300)]
+    pub sweep_seconds: u32,
     /// See whether Zendesk lets the bridge in, say so, and exit.
     #[arg(long)]
     pub selftest: bool,

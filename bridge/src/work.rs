@@ -4,7 +4,7 @@
 //! under the same key and with the same body.
 
 use crate::{
-    alertmanager::Alertmanagers,
+    alertmanager::{Alertmanagers, Says},
     store::Store,
     zendesk::{Error, Zendesk},
 };
@@ -34,8 +34,6 @@ const AT_ONCE: usize = 8;
 const LOOK: Duration = Duration::from_millis(500);
 /// For how long a ticket is looked for that another bridge may be making of an alert that is over already.
 const OTHERS: SignedDuration = SignedDuration::from_mins(15);
-/// How often Alertmanager is asked about what fires and is told.
-const SWEEP: Duration = Duration::from_secs(300);
 /// Longest wait between two attempts.
 const LONGEST: i64 = 300;
 /// Wait where Zendesk refuses for good: somebody has to mend something.
@@ -51,6 +49,8 @@ pub struct Worker {
     pub metrics: Metrics,
     pub wake: Wake,
     pub coalesce: SignedDuration,
+    /// How often Alertmanager is asked about what fires and is told.
+    pub sweep_every: Duration,
     /// Seconds since the program began at which the loop last came by.
     pub beat: Arc<AtomicU64>,
     pub began: Instant,
@@ -84,8 +84,6 @@ impl Worker {
     pub async fn run(self: Arc<Worker>) {
         let mut tasks: JoinSet<String> = JoinSet::new();
         let mut busy: BTreeSet<String> = BTreeSet::new();
-        let mut swept = Instant::now();
-        let mut doubted = BTreeSet::new();
         loop {
             self.beat.store(self.began.elapsed().as_secs(), Ordering::Relaxed);
             let now = drmwatch_program::now();
@@ -103,11 +101,6 @@ impl Worker {
                 });
             }
             self.tell(now);
-            if swept.elapsed() >= SWEEP {
-                swept = Instant::now();
-                doubted = self.sweep(&doubted).await;
-                self.store.tidy(now);
-            }
             tokio::select! {
                 Some(ended) = tasks.join_next() => match ended {
                     Ok(id) => drop(busy.remove(&id)),
@@ -139,27 +132,40 @@ impl Worker {
             .set(&BRIDGE_OVERDUE, &owner, &[], longest.fold(0.0, f64::max));
     }
 
-    /// What fires and is told, of which Alertmanager knows nothing any more for two looks, has ended without our hearing of it.
-    async fn sweep(&self, doubted: &BTreeSet<String>) -> BTreeSet<String> {
-        let mut gone = BTreeSet::new();
-        for incident in self.store.all(|i| (i.fires() && !i.pending()).then(|| i.clone())) {
-            if !self.alertmanagers.say_over(&incident).await {
-                continue;
-            }
-            if doubted.contains(&incident.id) {
-                info!(
-                    incident = incident.id,
-                    "over, by what Alertmanager says; nobody told"
-                );
-                let now = drmwatch_program::now();
-                if let Err(error) = self.store.update(&incident.id, |i| i.end(now)) {
-                    warn!(%error, "an incident can't be kept");
+    /// Now and then asks about what fires and is told: what Alertmanager knows nothing of for two looks has ended without our
+    /// hearing of it. What has ended long ago is forgotten.
+    pub async fn sweep(self: Arc<Worker>) {
+        let mut doubted = BTreeSet::new();
+        loop {
+            tokio::time::sleep(self.sweep_every).await;
+            let before = std::mem::take(&mut doubted);
+            for incident in self.store.all(|i| (i.fires() && !i.pending()).then(|| i.clone())) {
+                match self.alertmanagers.ask(&incident).await {
+                    Says::Fires => {}
+                    Says::Over if before.contains(&incident.id) => self.end(&incident),
+                    Says::Over => drop(doubted.insert(incident.id)),
+                    Says::Nothing => break,
                 }
-            } else {
-                gone.insert(incident.id);
             }
+            self.store.tidy(drmwatch_program::now());
         }
-        gone
+    }
+
+    fn end(&self, incident: &Incident) {
+        info!(
+            incident = incident.id,
+            "over, by what Alertmanager says; nobody told"
+        );
+        let now = drmwatch_program::now();
+        // A notification that came meanwhile knows better.
+        let same = |i: &Incident| i.notified == incident.notified;
+        if let Err(error) = self.store.update(&incident.id, |i| {
+            if same(i) {
+                i.end(now)
+            }
+        }) {
+            warn!(%error, "an incident can't be kept");
+        }
     }
 
     /// One attempt at one incident.
@@ -249,7 +255,9 @@ impl Worker {
                 Done::Later((age / 2).clamp(SignedDuration::from_secs(5), SignedDuration::from_mins(2)))
             }
             Action::NoneToSolve => Done::Nothing,
-            Action::Create { .. } | Action::Reopen(_) if self.alertmanagers.say_over(incident).await => {
+            Action::Create { .. } | Action::Reopen(_)
+                if self.alertmanagers.ask(incident).await == Says::Over =>
+            {
                 Done::Over
             }
             Action::Create { previous, .. } => match self.create(incident, action, previous).await? {

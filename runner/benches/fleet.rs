@@ -49,6 +49,7 @@ impl Runner {
             .env("DRMWATCH_LOG", "warn")
             // As in its image.
             .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+            .env("MIMALLOC_PURGE_DELAY", "0")
             .stdin(Stdio::null())
             .spawn()
             .expect("taskset");

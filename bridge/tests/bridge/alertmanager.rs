@@ -60,12 +60,13 @@ fn a_real_alertmanager_is_heard_and_a_replay_of_what_it_said_does_nothing() {
             .spawn()
             .unwrap(),
     );
-    let add = |end: &str| {
+    let add = |probe: &str, end: &str| {
+        let probe = format!("probe={probe}");
         let labels = [
             "alertname=ProbeDown",
             "namespace=tv",
             "tenant=acme",
-            "probe=real",
+            &probe,
             "severity=page",
             "region=eu",
         ];
@@ -91,9 +92,9 @@ fn a_real_alertmanager_is_heard_and_a_replay_of_what_it_said_does_nothing() {
             thread::sleep(Duration::from_millis(100));
         }
     };
-    add("2126-01-01T00:00:00Z");
+    add("real", "2126-01-01T00:00:00Z");
     place.until(&group.subject(), "a ticket", |t| only(t, "new", 1));
-    add("2026-11-25T10:07:00Z");
+    add("real", "2026-11-25T10:07:00Z");
     let solved = place.until(&group.subject(), "it is solved", |t| only(t, "solved", 2));
     assert!(solved[0].to_string().contains("for 7 min"), "{solved:?}");
     // Somebody sends what would be news, were it true.
@@ -101,4 +102,17 @@ fn a_real_alertmanager_is_heard_and_a_replay_of_what_it_said_does_nothing() {
     let ignored = || bridge.value("drmwatch_bridge_notifications_total", "outcome=\"ignored\"");
     place.until(&group.subject(), "Alertmanager was asked", |_| ignored() == 1.0);
     assert!(only(&place.tickets(&group.subject()), "solved", 2));
+    // The end of this one is told to nobody: the bridge is away, and comes back elsewhere.
+    let lost = Group::new("lost");
+    add("lost", "2126-01-01T00:00:00Z");
+    place.until(&lost.subject(), "a ticket", |t| only(t, "new", 1));
+    drop(bridge);
+    add("lost", "2026-11-25T10:07:00Z");
+    let _elsewhere = place.bridge_with(
+        "store",
+        &[format!("--alertmanagers={url}"), "--sweep-seconds=1".into()],
+    );
+    place.until(&lost.subject(), "it is solved all the same", |t| {
+        only(t, "solved", 2)
+    });
 }

@@ -28,7 +28,8 @@ pub(crate) fn text(grafana: Option<&str>) -> String {
          {{{{ range $i, $a := .Alerts.Resolved }}}}{few}Was: {{{{ .Annotations.summary }}}}\n\
          {place}from {{{{ .StartsAt.UTC.Format \"15:04 UTC, 2 Jan\" }}}} for {{{{ (.EndsAt.Sub .StartsAt).Round 1000000000 }}}}\n{{{{ end }}}}{{{{ end }}}}\
          {{{{ if gt (len .Alerts) {MOST} }}}}{{{{ len .Alerts }}}} alerts in all\n{{{{ end }}}}\
-         {{{{ with .CommonAnnotations.runbook_url }}}}<{{{{ . }}}}|Runbook>{{{{ end }}}}{}",
+         {{{{ with .CommonAnnotations.runbook_url }}}}<{{{{ . }}}}|Runbook>{{{{ end }}}}{}\
+         {{{{ with .GroupLabels.probe }}}} | record: *_{{{{ $.CommonLabels.namespace }}}}_{{{{ . }}}}.json{{{{ end }}}}",
         dashboard.unwrap_or_default()
     )
 }

@@ -359,7 +359,6 @@ fn build(objects: Objects, region: &str, egress: &EgressPolicy, now: Timestamp, 
             ));
             continue;
         };
-        folder.probes.push(probe.clone());
         let regions = if probe.spec.regions.is_empty() {
             &tenant.spec.defaults.regions
         } else {
@@ -399,6 +398,8 @@ fn build(objects: Objects, region: &str, egress: &EgressPolicy, now: Timestamp, 
                 }
             }
         }
+        // Moved, not cloned before: what a runner keeps would lie scattered between copies that it does not.
+        folder.probes.push(probe);
     }
 }
 

@@ -65,6 +65,13 @@ pub fn comment(incident: &Incident) -> String {
             incident.tenant
         );
     }
+    if let Some(probe) = incident.group.get("probe") {
+        let _ = writeln!(
+            text,
+            "Record of the run: *_{}_{probe}.json, where the pool keeps evidence.",
+            incident.namespace
+        );
+    }
     text
 }
 
@@ -227,7 +234,8 @@ mod tests {
                 acme/news fails in eu: LicenseDenied at step license\nSince 10:00 UTC on 25 Nov (eu).\n\
                 The licence server denied the request. Whose: the licence server. The server answered 403.\n\n\
                 And 2 more.\n\nRunbook: https://runbooks.example/ProbeDown.md\n\
-                Dashboard: https://grafana.example/d/drmwatch-probe?var-tenant=acme&var-probe=news\n\n\
+                Dashboard: https://grafana.example/d/drmwatch-probe?var-tenant=acme&var-probe=news\n\
+                Record of the run: *_tv_news.json, where the pool keeps evidence.\n\n\
                 This ticket is kept by drmwatch. The tag drmwatch-ignore makes it yours alone.\n" })
         );
         assert_eq!(made["ticket"]["subject"], "ProbeDown: acme/news");
