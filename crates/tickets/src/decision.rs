@@ -29,6 +29,9 @@ pub enum Status {
     Solved,
     /// It can't be changed any more.
     Closed,
+    /// One that Zendesk did not have when this was written: such a ticket is left alone.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A ticket, as far as it matters here.
@@ -141,10 +144,9 @@ impl Action {
 
 /// What is to be done about an incident, of which these tickets are there.
 pub fn decide(incident: &Incident, tickets: &[Ticket], now: Timestamp) -> Action {
-    let open = tickets.iter().filter(|t| t.status != Status::Closed);
-    let latest = open
-        .max_by_key(|t| t.id)
-        .or_else(|| tickets.iter().max_by_key(|t| t.id));
+    let known = || tickets.iter().filter(|t| t.status != Status::Unknown);
+    let open = known().filter(|t| t.status != Status::Closed);
+    let latest = open.max_by_key(|t| t.id).or_else(|| known().max_by_key(|t| t.id));
     let Some(ticket) = latest else {
         return match incident.fires() {
             true => Action::Create {
@@ -270,6 +272,10 @@ mod tests {
         check(&again, &[of(Status::Solved, &over)], 24, create(7, false));
         check(&again, &[of(Status::Closed, &over)], 99, create(7, true));
         check(&over, &[of(Status::Closed, &fires)], 0, Action::Leave);
+        let strange: Ticket =
+            serde_json::from_str(r#"{"id": 9, "status": "deleted", "updated_at": "2026-11-25T00:00:00Z"}"#)
+                .unwrap();
+        check(&fires, &[strange], 0, create(0, false));
         // The newest that can be changed counts.
         let tickets = [
             of(Status::Closed, &over),

@@ -109,6 +109,13 @@ pub fn create(incident: &Incident, action: Action) -> Value {
             ticket["ticket"][name] = value;
         }
     };
+    if let Action::Create {
+        previous,
+        follow_up: true,
+    } = action
+    {
+        set("via_followup_source_id", Some(previous.into()));
+    }
     set("organization_id", settings.organization_id.map(Value::from));
     set("brand_id", settings.brand_id.map(Value::from));
     set("group_id", settings.group_id.map(Value::from));
@@ -124,7 +131,7 @@ pub fn create(incident: &Incident, action: Action) -> Value {
     ticket
 }
 
-/// The same without what Zendesk refused: a ticket in the wrong place is better than none.
+/// The same without what Zendesk may have refused: a ticket in the wrong place is better than none.
 pub fn create_reduced(incident: &Incident, action: Action, refusal: &str) -> Value {
     let mut tags = tags(incident);
     tags.push(REDUCED.to_owned());
@@ -146,22 +153,14 @@ fn bare(incident: &Incident, action: Action, tags: Vec<String>, more: &str) -> V
         "\nThis ticket is kept by drmwatch. The tag {IGNORE} makes it yours alone."
     );
     let page = incident.group.get("severity").is_some_and(|s| s == "page");
-    let mut ticket = json!({
+    json!({ "ticket": {
         "subject": subject(incident),
         "external_id": incident.id,
         "type": "incident",
         "priority": if page { "urgent" } else { "normal" },
         "tags": tags,
         "comment": { "body": body, "public": incident.settings.zendesk.public_comments },
-    });
-    if let Action::Create {
-        previous,
-        follow_up: true,
-    } = action
-    {
-        ticket["via_followup_source_id"] = previous.into();
-    }
-    json!({ "ticket": ticket })
+    } })
 }
 
 #[cfg(test)]
@@ -295,6 +294,7 @@ mod tests {
         assert!(
             reduced["ticket"].get("organization_id").is_none()
                 && reduced["ticket"].get("requester").is_none()
+                && reduced["ticket"].get("via_followup_source_id").is_none()
         );
         assert!(
             reduced.to_string().contains("organization_id: is no member")
