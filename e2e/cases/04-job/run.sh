@@ -19,7 +19,7 @@ k -n $runners create job now --from="cronjob/probe-$uid"
 await 90 "the same verdict from the Job" condition_is drmprobe cinema-job Healthy "False CanaryNotOpened"
 exit_code() { [ "$(k -n $runners get pods -l job-name=now -o jsonpath='{.items[0].status.containerStatuses[0].state.terminated.exitCode}')" = "$1" ]; }
 await 30 "exit code 1 of a failing run" exit_code 1
-series() { scraped "$(leader)" 'drmwatch_probe_failure_info\{.*probe="cinema-job".*reason="CanaryNotOpened"\} 1'; }
+series() { scraped "$(leader)" 'drmwatch_probe_failure_info\{.*probe="cinema-job".*reason="CanaryNotOpened"[^}]*\} 1'; }
 await 30 "the series of the Job's outcome" series
 world DELETE /admin/faults/license-wrong-key
 await 30 "healed" condition_is drmprobe cinema Healthy "True Pass"
