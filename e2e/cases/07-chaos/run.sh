@@ -71,12 +71,13 @@ all_run() { # every probe was visited in the last fifteen seconds
   [ "$(awk -v since=$(($(milliseconds) - 15000)) '$1 > since {print $2}' "$folder/visits" | sort -u | grep -c .)" = $probes ]
 }
 heard() { [ "$(cat "$folder/missed.round" 2>/dev/null || echo 0)" -ge "$1" ]; }
-# What a runner counts when it takes over, and nobody scraped before it dies itself, is lost with it: no Prometheus could know
-# it either. So each fault waits for one round of listening, which takes two seconds.
 calm() {
   await 90 "every probe runs again after: $1" all_run
-  await 30 "what runners count has been heard" heard "$(milliseconds)"
 }
+# What a runner counts when it takes over, and nobody scraped before it dies itself, is lost with it: no Prometheus could know
+# it either. So a runner is killed after a round of listening, which takes two seconds. (Not while the API server is away:
+# then a round takes long, and a node that is not heard of for forty seconds loses its endpoints.)
+hear() { await 30 "what runners count has been heard" heard "$(milliseconds)"; }
 
 # Nothing is waited for between one fault and the next: shards are changing hands when it comes.
 settled() {
@@ -90,12 +91,14 @@ settle() { await 120 "each shard has its owner" settled; }
 
 kill -KILL "$(runner_pids | first)"
 calm "a runner is killed"
+hear
 
 stopped=$(runner_pids | first)
 kill -STOP "$stopped"
 calm "a runner is stopped (alive, and does nothing)"
 replaced() { ! kill -0 "$stopped" 2>/dev/null; }
 await 90 "the stopped runner fails its liveness check and is replaced" replaced
+hear
 
 cut=$(k -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o jsonpath='{.items[0].status.podIP}')
 inside nft add table ip chaos
@@ -105,6 +108,7 @@ for chain in forward input; do inside nft add rule ip chaos $chain ip saddr "$cu
 sleep "$away"
 calm "a runner is cut off from the API server for $away s"
 inside nft delete table ip chaos
+hear
 
 kill -KILL "$(operator_pids | first)"
 kill -STOP "$server"
@@ -143,6 +147,7 @@ cached() { ! query 'sum by (pod) (drmwatch_runner_cached_plans) != sum by (pod) 
 await 60 "every plan is in its runner's cache again" cached
 
 # All at once.
+hear
 kill -STOP "$server" "$etcd" "$names"
 for pid in $(runner_pids | sed -n 1,2p) $(operator_pids); do kill -KILL "$pid"; done
 calm "all at once"
