@@ -28,6 +28,9 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// A slot that nobody had is run by who finds it, if it is no older than this or its own deadline.
 const STILL_WORTH: Duration = Duration::from_secs(60);
 
+/// A slot that is over so soon is not begun by who is new to it.
+const NEARLY_OVER: SignedDuration = SignedDuration::from_secs(1);
+
 /// Why a slot did not run to its end: the values of the label `cause`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
@@ -163,6 +166,16 @@ impl Slots {
             // A plan that is new here begins in the middle of its slot; that is no lag of the runner's.
             let new = std::mem::take(&mut first);
             if new && late > deadline.max(STILL_WORTH) && matches!(self.due, Due::Cron(_)) {
+                self.missed(Cause::NoOwner, 1);
+                continue;
+            }
+            // The run would be taken for the next one's, which comes at once.
+            if new
+                && self
+                    .due
+                    .next(slot)
+                    .is_some_and(|next| next.duration_since(now) < NEARLY_OVER)
+            {
                 self.missed(Cause::NoOwner, 1);
                 continue;
             }

@@ -441,6 +441,35 @@ async fn what_nobody_had_is_said_to_be_missed_and_the_current_slot_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_comes_in_the_last_second_of_a_slot_leaves_it_and_runs_the_next() {
+    let mut left = 0;
+    for offset in 0..60 {
+        let seconds = NOON + offset;
+        let bench = Bench::from(
+            seconds,
+            json!({ "intervalSeconds": 60 }),
+            (1, ANSWERED),
+            Some(seconds - 300),
+            tenant("t"),
+        );
+        let account = bench.pass(2).await;
+        match account.missed(Cause::NoOwner) {
+            4.0 => assert_eq!(account.started, account.expected - 4.0, "{account:?}"),
+            _ => {
+                left += 1;
+                assert_eq!(
+                    (account.expected, account.missed(Cause::NoOwner), account.started),
+                    (6.0, 5.0, 1.0),
+                    "{account:?}"
+                );
+            }
+        }
+        bench.end().await;
+    }
+    assert_eq!(left, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slot_that_the_budget_does_not_allow_is_missed_for_it() {
     let mut poor = tenant("t");
     poor["spec"]["budget"] = json!({ "requestsPerMinute": 1 });
