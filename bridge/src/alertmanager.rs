@@ -1,5 +1,6 @@
 //! Alertmanager, asked whether something still fires (its API, version 2).
 
+use crate::zendesk::query_text;
 use drmwatch_tickets::Incident;
 use reqwest::Client;
 use serde::Deserialize;
@@ -57,24 +58,19 @@ impl Alertmanagers {
     }
 
     async fn active(&self, url: &str, incident: &Incident) -> Result<usize, String> {
-        let mut query = vec![
-            ("active".to_owned(), "true".to_owned()),
-            ("silenced".to_owned(), "true".to_owned()),
-            ("inhibited".to_owned(), "true".to_owned()),
-        ];
         let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
         let labels = incident.group.iter().map(|(n, v)| (n.as_str(), v.as_str()));
-        for (name, value) in labels.chain([("namespace", incident.namespace.as_str())]) {
-            query.push(("filter".to_owned(), format!("{name}=\"{}\"", quoted(value))));
-        }
-        let query: Vec<String> = query
-            .iter()
-            .map(|(name, value)| {
-                let value: String = value.bytes().map(crate::zendesk::escaped).collect();
-                format!("{name}={value}")
-            })
+        let labels = labels.chain([("namespace", incident.namespace.as_str())]);
+        let filters: Vec<String> = labels
+            .map(|(name, value)| format!("{name}=\"{}\"", quoted(value)))
             .collect();
-        let url = format!("{}/api/v2/alerts?{}", url.trim_end_matches('/'), query.join("&"));
+        let mut query = vec![("active", "true"), ("silenced", "true"), ("inhibited", "true")];
+        query.extend(filters.iter().map(|filter| ("filter", filter.as_str())));
+        let url = format!(
+            "{}/api/v2/alerts{}",
+            url.trim_end_matches('/'),
+            query_text(&query)
+        );
         let answer = self.client.get(url).timeout(PATIENCE).send().await;
         let answer = answer
             .and_then(reqwest::Response::error_for_status)

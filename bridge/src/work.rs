@@ -184,7 +184,6 @@ impl Worker {
                     i.told = incident.notified;
                 }
                 if let Done::Wrote(_) | Done::WroteBefore(_) = done {
-                    i.written = Some(now);
                     i.not_before = now + self.coalesce;
                 }
             }),

@@ -208,11 +208,7 @@ impl Zendesk {
         for fresh in [false, true] {
             let token = self.token().await?;
             self.turn().await;
-            let mut url = format!("{}{path}", self.base);
-            for (n, (name, value)) in query.iter().enumerate() {
-                let value: String = value.bytes().map(escaped).collect();
-                url += &format!("{}{name}={value}", if n == 0 { '?' } else { '&' });
-            }
+            let url = format!("{}{path}{}", self.base, query_text(query));
             let mut request = self
                 .client
                 .request(method.clone(), url)
@@ -316,8 +312,18 @@ fn unread(error: &reqwest::Error) -> Error {
     Error::Unavailable(format!("an answer could not be read: {}", chain(error)))
 }
 
+/// A query with its question mark (RFC 3986 section 3.4); nothing where there is none.
+pub fn query_text(pairs: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    for (n, (name, value)) in pairs.iter().enumerate() {
+        let value: String = value.bytes().map(escaped).collect();
+        text += &format!("{}{name}={value}", if n == 0 { '?' } else { '&' });
+    }
+    text
+}
+
 /// A byte as it stands in a query (RFC 3986 section 2).
-pub fn escaped(byte: u8) -> String {
+fn escaped(byte: u8) -> String {
     match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
         byte => format!("%{byte:02X}"),

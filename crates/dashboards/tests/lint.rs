@@ -131,9 +131,8 @@ fn the_committed_json_is_what_the_code_says() {
         );
         for panel in dashboard.rows.iter().flat_map(|r| &r.panels) {
             page += &format!("| {} | {} |\n", panel.title, panel.description);
-            for (n, target) in panel.targets.iter().enumerate().filter(|(_, t)| t.may_be_empty) {
+            for (n, _) in panel.targets.iter().enumerate().filter(|(_, t)| t.may_be_empty) {
                 let letter = char::from(b'A' + n as u8);
-                let _ = target;
                 may_be_empty += &format!("drmwatch-{}\t{}\t{letter}\n", dashboard.name, panel.title);
             }
         }

@@ -75,9 +75,6 @@ pub struct Incident {
     /// Why the last attempt failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// When the ticket was written last, by this bridge.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub written: Option<Timestamp>,
     /// A request that makes a ticket and that may have been sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Frozen>,
@@ -127,7 +124,6 @@ impl Incident {
             attempts: 0,
             not_before: now,
             problem: None,
-            written: None,
             frozen: None,
         };
         let settings = incident.settings.clone();
