@@ -11,7 +11,7 @@ use std::{
     process::ExitCode,
 };
 
-/// Audits slots. Exits with 1 where more are unaccounted for than may be.
+/// Audits slots. Exits with 1 where any is unaccounted for.
 #[derive(Parser)]
 struct Options {
     /// The world's log: a line `MILLISECONDS NAME` for each visit.
@@ -29,9 +29,6 @@ struct Options {
     from: i64,
     #[arg(long)]
     to: i64,
-    /// So many slots may be unaccounted for; they are named all the same.
-    #[arg(long, default_value_t = 0.0)]
-    allow: f64,
 }
 
 fn interval(text: &str) -> Result<(String, i64), String> {
@@ -137,7 +134,7 @@ fn main() -> ExitCode {
     if strangers {
         println!("{} probes were expected", options.probes);
     }
-    ExitCode::from(u8::from(strangers || lost > options.allow))
+    ExitCode::from(u8::from(strangers || lost > 0.0))
 }
 
 #[cfg(test)]
