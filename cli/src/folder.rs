@@ -17,6 +17,10 @@ pub enum Error {
     Encoding(#[from] serde_saphyr::ser::Error),
     #[error("{0}")]
     Mistakes(String),
+    #[error(transparent)]
+    Store(#[from] drmwatch_results::StoreError),
+    #[error(transparent)]
+    Key(#[from] drmwatch_results::keys::KeyError),
 }
 
 /// An error with the path that it is about.

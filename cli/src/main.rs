@@ -1,8 +1,15 @@
 //! What is done by hand, where no operator does it.
 
 mod alertmanager;
+mod consolidate;
 mod folder;
+mod keys;
+mod place;
+mod progress;
+mod report;
+mod results;
 mod rules;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -21,11 +28,26 @@ enum Command {
     Rules(rules::Rules),
     /// Render a configuration of Alertmanager: the routes of every tenant in a folder.
     Alertmanager(alertmanager::Alertmanager),
+    /// Make, rotate and destroy the keys of results, and those that sign reports.
+    Keys(keys::Keys),
+    /// Make roll-ups of a tenant's results: quarters, hours, days, weeks, months.
+    Consolidate(consolidate::Consolidate),
+    /// Write the SLA report of a tenant and a period.
+    Report(report::ReportOptions),
+    /// Look at the results of single runs.
+    Results(results::Results),
+    /// Verify the signatures of reports.
+    Verify(verify::Verify),
 }
 
 fn main() -> ExitCode {
     match Options::parse().command {
         Command::Rules(rules) => rules.run(),
         Command::Alertmanager(alertmanager) => alertmanager.run(),
+        Command::Keys(keys) => keys.run(),
+        Command::Consolidate(consolidate) => consolidate.run(),
+        Command::Report(report) => report.run(),
+        Command::Results(results) => results.run(),
+        Command::Verify(verify) => verify.run(),
     }
 }

@@ -36,14 +36,14 @@ pub fn room(first: &Outcome, now: Timestamp, next: Option<Timestamp>) -> Option<
     left.checked_sub(AFTER).filter(|room| *room >= LEAST)
 }
 
-/// What both attempts mean. `cut`: the second had less time than the plan gives.
-pub fn judge(first: Outcome, second: Outcome, cut: bool) -> Outcome {
+/// What both attempts mean: which decides (1 or 2), its outcome, and the other's. `cut`: the second had less time than the
+/// plan gives.
+pub fn judge(first: Outcome, second: Outcome, cut: bool) -> (u8, Outcome, Outcome) {
     match second.verdict {
-        Verdict::Pass => second,
-        Verdict::Fail(Reason::Timeout) if cut => first,
-        Verdict::Fail(_) => second,
+        Verdict::Fail(Reason::Timeout) if cut => (1, first, second),
+        Verdict::Pass | Verdict::Fail(_) => (2, second, first),
         // It could not be looked at again.
-        Verdict::Inconclusive(_) => first,
+        Verdict::Inconclusive(_) => (1, first, second),
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn the_second_attempt_decides_unless_it_could_not() {
         let first = || of(Verdict::Fail(Reason::ConnectionClosed));
-        let both = |second, cut| judge(first(), of(second), cut).verdict;
+        let both = |second, cut| judge(first(), of(second), cut).1.verdict;
         let (refused, timeout) = (
             Verdict::Fail(Reason::ConnectionRefused),
             Verdict::Fail(Reason::Timeout),

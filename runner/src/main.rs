@@ -15,6 +15,7 @@ mod load;
 mod memory;
 mod once;
 mod options;
+mod results;
 mod scheduler;
 mod sink;
 mod slots;

@@ -65,7 +65,7 @@ async fn attempt(engine: &Engine, prepared: &Prepared) -> Outcome {
         let (step, reason) = (first.step.as_deref().unwrap_or_default(), first.verdict);
         warn!(step, %reason, message = first.message, "the probe failed, and passed when it was looked at again: this does not count");
     }
-    confirm::judge(first, second, room < whole)
+    confirm::judge(first, second, room < whole).1
 }
 
 fn read(folder: &Path) -> io::Result<(Plan, Secrets)> {

@@ -60,6 +60,25 @@ pub struct Options {
     /// File with the 32 bytes of that folder's key.
     #[arg(long, value_name = "FILE", env = "DRMWATCH_CACHE_KEY")]
     pub cache_key: Option<PathBuf>,
+    /// Where results are kept: a folder, or a URL (s3://BUCKET/PREFIX, gs://, az://) whose credentials are read from the
+    /// environment. Without it none are.
+    #[arg(long, value_name = "PLACE", env = "DRMWATCH_RESULTS", requires_all = ["results_keys", "results_spool"])]
+    pub results: Option<String>,
+    /// Folder of the keys under which they are encrypted (`drmwatch keys`).
+    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_RESULTS_KEYS")]
+    pub results_keys: Option<PathBuf>,
+    /// Folder in which results wait, sealed, until they are there.
+    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_RESULTS_SPOOL")]
+    pub results_spool: Option<PathBuf>,
+    /// File with the 32 bytes of that folder's key. Defaults to --cache-key, else a key in the folder itself.
+    #[arg(long, value_name = "FILE", env = "DRMWATCH_RESULTS_SPOOL_KEY")]
+    pub results_spool_key: Option<PathBuf>,
+    /// Seconds for which results are gathered into one batch.
+    #[arg(long, env = "DRMWATCH_RESULTS_BATCH_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub results_batch_seconds: u32,
+    /// Most MiB that results may take on the runner's disk while they wait.
+    #[arg(long, env = "DRMWATCH_RESULTS_SPOOL_MIB", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..))]
+    pub results_spool_mib: u32,
     /// Runs that may go on at once; a quarter of them for one tenant, and for one host. More wait for their turn.
     #[arg(long, env = "DRMWATCH_MAX_RUNS", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_runs: u32,

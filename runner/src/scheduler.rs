@@ -121,6 +121,7 @@ impl Scheduler {
             let before = old.prepared.plan();
             if before.id != plan.id || plan.suspend {
                 sink.forget(before, false);
+                sink.recorder.unwatched(before, self.shared.engine.now());
             }
         }
         self.unusable.remove(&plan.uid);
@@ -190,7 +191,11 @@ impl Scheduler {
         self.unusable.remove(uid);
         if let Some(task) = self.tasks.remove(uid) {
             task.stop.tell(Stop::Removed);
-            self.shared.sink.forget(task.prepared.plan(), gone);
+            let (plan, sink) = (task.prepared.plan(), &self.shared.sink);
+            sink.forget(plan, gone);
+            if gone {
+                sink.recorder.unwatched(plan, self.shared.engine.now());
+            }
         }
         self.shared.memory.forget(uid);
         self.count();

@@ -1,6 +1,6 @@
 //! Where outcomes go: metrics always, the log and the status writer on a transition.
 
-use crate::evidence;
+use crate::{evidence, results::Recorder};
 use drmwatch_metrics::{Metrics, Owner, PROBE_CONFIRMATIONS, record_outcome};
 use drmwatch_plan::{Outcome, Plan, ProbeId, Verdict, VerdictRecord};
 use std::{
@@ -51,6 +51,8 @@ pub struct Sink {
     rows: Option<Arc<Mutex<BTreeMap<ProbeId, Row>>>>,
     transitions: mpsc::UnboundedSender<Transition>,
     evidence: Option<PathBuf>,
+    /// Where every slot is kept.
+    pub recorder: Recorder,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -72,6 +74,7 @@ impl Sink {
             rows: rows.then(Arc::default),
             transitions,
             evidence,
+            recorder: Recorder::default(),
         };
         (sink, receiver)
     }

@@ -7,6 +7,7 @@ use crate::{
     gate::{Gate, Lanes, Place},
     load::Load,
     memory::Memory,
+    results::Slot,
     sink::Sink,
     stop::{Stop, Stopped},
 };
@@ -102,9 +103,16 @@ impl Slots {
         self.prepared.plan()
     }
 
-    fn missed(&self, cause: Cause, slots: u64) {
-        let metrics = &self.shared.sink.metrics;
-        metrics.add(&SLOTS_MISSED, &self.owner, &[cause.label()], slots);
+    /// So many slots were missed, the last of them this one.
+    fn missed(&self, cause: Cause, slots: u64, last: Timestamp) {
+        let sink = &self.shared.sink;
+        sink.metrics.add(&SLOTS_MISSED, &self.owner, &[cause.label()], slots);
+        sink.recorder.missed(self.plan(), self.place(last), cause, slots);
+    }
+
+    fn place(&self, slot: Timestamp) -> Slot {
+        let next = self.due.next(slot);
+        Slot { at: slot, next }
     }
 
     /// Makes every count visible before its first event.
@@ -113,7 +121,9 @@ impl Slots {
         for metric in [&SLOTS_EXPECTED, &SLOTS_STARTED, &SLOTS_FINISHED] {
             metrics.add(metric, &self.owner, &[], 0);
         }
-        Cause::ALL.into_iter().for_each(|cause| self.missed(cause, 0));
+        for cause in Cause::ALL {
+            metrics.add(&SLOTS_MISSED, &self.owner, &[cause.label()], 0);
+        }
         let now = self.shared.engine.now();
         metrics.set(&WATCHED_SINCE, &self.owner, &[], now.as_second() as f64);
         let begin = self.due.begin(now);
@@ -159,6 +169,7 @@ impl Slots {
                     _ => Cause::Late,
                 },
                 count - 1,
+                slot,
             );
             (done, waited) = (slot, false);
             let late = Duration::try_from(now.duration_since(slot)).unwrap_or_default();
@@ -166,7 +177,7 @@ impl Slots {
             // A plan that is new here begins in the middle of its slot; that is no lag of the runner's.
             let new = std::mem::take(&mut first);
             if new && late > deadline.max(STILL_WORTH) && matches!(self.due, Due::Cron(_)) {
-                self.missed(Cause::NoOwner, 1);
+                self.missed(Cause::NoOwner, 1, slot);
                 continue;
             }
             // The run would be taken for the next one's, which comes at once.
@@ -176,11 +187,11 @@ impl Slots {
                     .next(slot)
                     .is_some_and(|next| next.duration_since(now) < NEARLY_OVER)
             {
-                self.missed(Cause::NoOwner, 1);
+                self.missed(Cause::NoOwner, 1, slot);
                 continue;
             }
             if !new && late > deadline {
-                self.missed(Cause::Late, 1);
+                self.missed(Cause::Late, 1, slot);
                 continue;
             }
             if policy == ConcurrencyPolicy::Replace && !running.is_empty() {
@@ -188,7 +199,7 @@ impl Slots {
                 // One that ended in this very instant has finished, and has said so itself.
                 while let Some(ended) = running.join_next().await {
                     if ended.is_err() {
-                        self.missed(Cause::Replaced, 1);
+                        self.missed(Cause::Replaced, 1, slot);
                         self.in_flight(-1.0);
                     }
                 }
@@ -211,10 +222,10 @@ impl Slots {
         if self.stopped.said() != Stop::Drain {
             return;
         }
-        if let Some((_, count)) = self.due.passed(done, self.shared.engine.now()) {
+        if let Some((slot, count)) = self.due.passed(done, self.shared.engine.now()) {
             let metrics = &self.shared.sink.metrics;
             metrics.add(&SLOTS_EXPECTED, &self.owner, &[], count);
-            self.missed(Cause::Shutdown, count);
+            self.missed(Cause::Shutdown, count, slot);
         }
     }
 
@@ -243,6 +254,7 @@ impl Slots {
     async fn slot(self, slot: Timestamp, wait: Duration, new: bool) {
         let shared = self.shared.clone();
         let metrics = &shared.sink.metrics;
+        let mut attempt = 1;
         let ended = match self.enter(wait).await {
             Err(cause) => Err(cause),
             Ok(place) => {
@@ -254,7 +266,9 @@ impl Slots {
                 metrics.add(&SLOTS_STARTED, &self.owner, &[], 1);
                 let first = self.once(Duration::MAX, lag).await;
                 drop(place);
-                Ok(self.confirmed(slot, first).await)
+                let (decides, outcome) = self.confirmed(slot, first).await;
+                attempt = decides;
+                Ok(outcome)
             }
         };
         self.in_flight(-1.0);
@@ -265,34 +279,43 @@ impl Slots {
         let refused =
             |o: &Outcome| o.steps.is_empty() && o.verdict == Verdict::Inconclusive(Reason::BudgetExhausted);
         match &ended {
-            Ok(outcome) if refused(outcome) => self.missed(Cause::Budget, 1),
-            Ok(_) => metrics.add(&SLOTS_FINISHED, &self.owner, &[], 1),
-            Err(cause) => self.missed(*cause, 1),
+            Ok(outcome) if refused(outcome) => self.missed(Cause::Budget, 1, slot),
+            Ok(outcome) => {
+                metrics.add(&SLOTS_FINISHED, &self.owner, &[], 1);
+                shared
+                    .sink
+                    .recorder
+                    .run(self.plan(), self.place(slot), attempt, true, outcome);
+            }
+            Err(cause) => self.missed(*cause, 1, slot),
         }
         if let (Ok(outcome), Stop::Go | Stop::Drain) = (&ended, stop) {
             shared.sink.outcome(self.plan(), &self.owner, outcome);
         }
     }
 
-    /// What a run says that failed and may be a blip, after a second attempt.
-    async fn confirmed(&self, slot: Timestamp, first: Outcome) -> Outcome {
+    /// What a run says that failed and may be a blip, after a second attempt; and which of the two it is.
+    async fn confirmed(&self, slot: Timestamp, first: Outcome) -> (u8, Outcome) {
         let shared = &self.shared;
         let room = confirm::room(&first, shared.engine.now(), self.due.next(slot));
         let Some(room) = room.filter(|_| !shared.sink.fails(self.plan())) else {
-            return first;
+            return (1, first);
         };
         tokio::select! {
             () = sleep(confirm::AFTER) => {}
             // Whoever comes after tells.
-            _ = self.stopped.stopped() => return first,
+            _ = self.stopped.stopped() => return (1, first),
         }
         let Ok(_place) = self.enter(room).await else {
-            return first;
+            return (1, first);
         };
         let second = self.once(room, None).await;
         shared.sink.confirmed(self.plan(), &self.owner, &first, &second);
         let whole = Duration::from_secs(self.plan().timeout_seconds.into());
-        confirm::judge(first, second, room < whole)
+        let (decides, outcome, other) = confirm::judge(first, second, room < whole);
+        let (plan, place) = (self.plan(), self.place(slot));
+        shared.sink.recorder.run(plan, place, 3 - decides, false, &other);
+        (decides, outcome)
     }
 
     /// One run, that may take so long. Should the engine break, the probe says so and goes on.

@@ -1,6 +1,6 @@
 //! A folder of YAML, without a cluster.
 
-use crate::{options::Options, scheduler::Scheduler, sink::Sink, table};
+use crate::{options::Options, results::Recorder, scheduler::Scheduler, sink::Sink, table};
 use drmwatch_api::EgressPolicy;
 use drmwatch_folder::Folder;
 use drmwatch_metrics::{MAINTENANCE, Metrics, Owner, PROBE_INFO, RUNNER_INFO, record_reasons};
@@ -63,7 +63,8 @@ pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<
         1.0,
     );
     record_reasons(&metrics);
-    let (sink, mut transitions) = Sink::new(metrics.clone(), options.evidence.clone(), options.table);
+    let (mut sink, mut transitions) = Sink::new(metrics.clone(), options.evidence.clone(), options.table);
+    sink.recorder = Recorder::open(options, None, &metrics)?;
     // Nobody keeps a status here: transitions are in the log.
     tokio::spawn(async move { while transitions.recv().await.is_some() {} });
     let mut scheduler = Scheduler::new(engine, sink.clone(), options.max_runs as usize);
@@ -117,6 +118,7 @@ pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<
     }
     health.set_ready(false);
     scheduler.shut_down(GRACE).await;
+    sink.recorder.close().await;
     Ok(())
 }
 

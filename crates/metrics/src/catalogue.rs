@@ -200,6 +200,20 @@ catalogue! {
     CACHED_PLANS = "drmwatch_runner_cached_plans", Kind::Gauge, Runner, Program, [];
     /// Plans that could not be written to that cache, or a cache that could not be opened.
     CACHE_ERRORS = "drmwatch_runner_cache_errors_total", Kind::Counter, Runner, Program, [];
+    /// Results of slots that were handed over to be kept.
+    RESULTS_RECORDED = "drmwatch_runner_results_recorded_total", Kind::Counter, Runner, Program, [];
+    /// Results that are lost: memory or disk were full, or the process before died before it had written them.
+    RESULTS_LOST = "drmwatch_runner_results_lost_total", Kind::Counter, Runner, Program, [];
+    /// Results that are in the store.
+    RESULTS_SHIPPED = "drmwatch_runner_results_shipped_total", Kind::Counter, Runner, Program, [];
+    /// Attempts to ship results that the store, or the disk, did not let succeed.
+    RESULTS_ERRORS = "drmwatch_runner_results_errors_total", Kind::Counter, Runner, Program, [];
+    /// Results of tenants without a key: they wait on the runner's disk.
+    RESULTS_WAITING = "drmwatch_runner_results_without_key", Kind::Gauge, Runner, Program, [];
+    /// Seconds that the oldest batch of results has waited for the store. 0 while none waits.
+    RESULTS_BEHIND = "drmwatch_runner_results_behind_seconds", Kind::Gauge, Runner, Program, [];
+    /// Bytes of results on the runner's disk.
+    RESULTS_SPOOL_BYTES = "drmwatch_runner_results_spool_bytes", Kind::Gauge, Runner, Program, [];
     /// Seconds between the instant of a slot and the start of its run.
     SLOT_LAG = "drmwatch_runner_slot_lag_seconds", Kind::Histogram(SECONDS), Runner, Program, [];
     /// Seconds between two slots of a probe that must run, of cron the longest such time: the expected set, told by the operator so that it outlives the runner, with the pool that should run them.

@@ -11,7 +11,7 @@ mod states;
 mod verdicts;
 mod worker;
 
-use crate::{load::Load, options::Options, scheduler::Scheduler, sink::Sink};
+use crate::{load::Load, options::Options, results::Recorder, scheduler::Scheduler, sink::Sink};
 use cache::Cache;
 use drmwatch_metrics::{Metrics, Owner, RUNNER_INFO, RUNNER_SHARDS};
 use drmwatch_probe::Engine;
@@ -88,7 +88,9 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
         1.0,
     );
     metrics.set(&RUNNER_SHARDS, &program, &[], 0.0);
-    let (sink, transitions) = Sink::new(metrics.clone(), options.evidence.clone(), false);
+    let (mut sink, transitions) = Sink::new(metrics.clone(), options.evidence.clone(), false);
+    let recorder = Recorder::open(options, Some(options.shards), &metrics)?;
+    sink.recorder = recorder.clone();
     let scheduler = Scheduler::new(engine, sink, options.max_runs as usize);
     let (load, memory, places) = (scheduler.load(), scheduler.memory(), scheduler.places());
     let pulse = Pulse::new(load.clone());
@@ -186,6 +188,7 @@ pub async fn run(pool: &str, options: &Options, engine: Arc<Engine>) -> Result<(
         warn!(error, "the Leases could not be given back; they will run out");
     }
     worker.scheduler.lock().await.shut_down(GRACE).await;
+    recorder.close().await;
     notice.forget(&options.identity).await;
     // The scheduler holds the sender of transitions: with it the writer ends, once all is written.
     drop(worker);

@@ -1,0 +1,148 @@
+//! Where results lie, whose they are, and of which days.
+
+use crate::folder::Error;
+use clap::Args;
+use drmwatch_results::{
+    Store,
+    keys::{Folder, Names, TenantId},
+};
+use jiff::{ToSpan, civil::Date, tz::TimeZone};
+use std::{path::PathBuf, sync::Arc};
+
+/// Where results lie.
+#[derive(Args)]
+pub struct Place {
+    /// The store of results: a folder, or a URL (s3://BUCKET/PREFIX, gs://, az://), whose credentials are read from the
+    /// environment.
+    #[arg(long, env = "DRMWATCH_RESULTS")]
+    pub store: String,
+    /// Folder of keys: `names`, and one file `TENANT.vN` for each version of a tenant's key.
+    #[arg(long, env = "DRMWATCH_RESULTS_KEYS")]
+    pub keys: PathBuf,
+}
+
+impl Place {
+    /// Opens it.
+    pub fn open(&self) -> Result<Store, Error> {
+        let kms = Arc::new(Folder::new(self.keys.clone()));
+        Ok(Store::open(&self.store, kms, Names::read(&self.keys)?)?)
+    }
+}
+
+/// A tenant, as `NAMESPACE/NAME`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    pub namespace: String,
+    pub name: String,
+}
+
+impl std::str::FromStr for Tenant {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Tenant, &'static str> {
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => Ok(Tenant {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            }),
+            _ => Err("a tenant is NAMESPACE/NAME"),
+        }
+    }
+}
+
+impl std::fmt::Display for Tenant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The id of a tenant of which there is something in the store.
+pub async fn known(store: &Store, tenant: &Tenant) -> Result<TenantId, Error> {
+    let id = store.tenant(&tenant.namespace, &tenant.name);
+    match store.list(&id, "").await?.is_empty() {
+        false => Ok(id),
+        true => Err(Error::Mistakes(format!(
+            "there is nothing of tenant {tenant} in the store: look at the spelling, at --store, and at the file `names` of --keys, from which its id ({id}) follows"
+        ))),
+    }
+}
+
+/// Of which days: one of --day, --week, --month, --last, or --from and --to.
+#[derive(Args, Clone, Default)]
+#[group(multiple = true)]
+pub struct Days {
+    /// One day: 2026-11-26.
+    #[arg(long, value_name = "DATE", conflicts_with_all = ["week", "month", "last", "from", "to"])]
+    day: Option<Date>,
+    /// The week, from Monday to Sunday, that this day lies in.
+    #[arg(long, value_name = "DATE", conflicts_with_all = ["month", "last", "from", "to"])]
+    week: Option<Date>,
+    /// One month: 2026-11.
+    #[arg(long, value_name = "YEAR-MONTH", conflicts_with_all = ["last", "from", "to"])]
+    month: Option<String>,
+    /// So many days, the last of them yesterday.
+    #[arg(long, value_name = "DAYS", conflicts_with_all = ["from", "to"], value_parser = clap::value_parser!(i64).range(1..=3660))]
+    last: Option<i64>,
+    /// The first day.
+    #[arg(long, value_name = "DATE", requires = "to")]
+    from: Option<Date>,
+    /// The last day.
+    #[arg(long, value_name = "DATE", requires = "from")]
+    to: Option<Date>,
+}
+
+impl Days {
+    /// The first day, and the first beyond. Without any option: yesterday.
+    pub fn range(&self, zone: &TimeZone) -> Result<(Date, Date), Error> {
+        let wrong = |text: String| Error::Mistakes(text);
+        let next = |day: Date| day.checked_add(1.day()).map_err(|e| wrong(e.to_string()));
+        let today = zone.to_datetime(drmwatch_program::now()).date();
+        if let Some(day) = self.day {
+            return Ok((day, next(day)?));
+        }
+        if let Some(day) = self.week {
+            let monday = day.saturating_sub(i64::from(day.weekday().to_monday_zero_offset()).days());
+            return Ok((monday, monday.saturating_add(7.days())));
+        }
+        if let Some(month) = &self.month {
+            let first: Result<Date, _> = format!("{month}-01").parse();
+            let first = first.map_err(|_| wrong(format!("a month is like 2026-11, not {month}")))?;
+            return Ok((first, next(first.last_of_month())?));
+        }
+        if let (Some(from), Some(to)) = (self.from, self.to) {
+            return match from <= to {
+                true => Ok((from, next(to)?)),
+                false => Err(wrong(format!("--from {from} is after --to {to}: no day lies between"))),
+            };
+        }
+        let days = self.last.unwrap_or(1);
+        Ok((today.saturating_sub(days.days()), today))
+    }
+}
+
+/// The zone with this name.
+pub fn zone(name: &str) -> Result<TimeZone, Error> {
+    TimeZone::get(name).map_err(|_| Error::Mistakes(format!("there is no time zone {name}: it must be an IANA name, as Europe/Berlin")))
+}
+
+/// Runs what waits for the storage.
+pub fn block<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(crate::folder::io(std::path::Path::new("runtime")))?.block_on(work)
+}
+
+/// Writes files: all of them, or none that is half.
+pub fn write(files: &[(PathBuf, Vec<u8>)]) -> Result<(), Error> {
+    for (path, bytes) in files {
+        let io = crate::folder::io;
+        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(io(folder))?;
+        }
+        let mut unfinished = path.clone().into_os_string();
+        unfinished.push(".part");
+        let unfinished = PathBuf::from(unfinished);
+        std::fs::write(&unfinished, bytes).map_err(io(&unfinished))?;
+        std::fs::rename(&unfinished, path).map_err(io(path))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! `drmwatch results`: single runs.
+
+use crate::{
+    folder::{Error, exit},
+    place::{Days, Place, Tenant, block, known, write},
+};
+use clap::{Args, ValueEnum};
+use drmwatch_results::{Kind, Record};
+use jiff::tz::TimeZone;
+use std::{path::PathBuf, process::ExitCode};
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// For people.
+    Table,
+    /// RFC 4180.
+    Csv,
+    /// A record a line.
+    Json,
+    /// Encrypted under the tenant's key, with its own key in the footer (PKMT1).
+    Parquet,
+}
+
+/// Look at the results of single runs.
+#[derive(Args)]
+pub struct Results {
+    #[command(flatten)]
+    place: Place,
+    /// The tenant, as NAMESPACE/NAME.
+    #[arg(long)]
+    tenant: Tenant,
+    #[command(flatten)]
+    days: Days,
+    /// Only of this probe; may be given more than once.
+    #[arg(long)]
+    probe: Vec<String>,
+    /// Only of this region; may be given more than once.
+    #[arg(long)]
+    region: Vec<String>,
+    /// Only with this reason; may be given more than once.
+    #[arg(long)]
+    reason: Vec<String>,
+    /// Only those that did not pass.
+    #[arg(long)]
+    failures: bool,
+    /// Most records.
+    #[arg(long, default_value_t = 1000)]
+    limit: usize,
+    /// Form.
+    #[arg(long, value_enum, default_value = "table")]
+    format: Form,
+    /// File that it is written to, instead of the terminal; Parquet needs one.
+    #[arg(long, required_if_eq("format", "parquet"))]
+    out: Option<PathBuf>,
+}
+
+impl Results {
+    pub fn run(self) -> ExitCode {
+        exit(self.work())
+    }
+
+    fn wants(&self, record: &Record) -> bool {
+        let of = |list: &[String], value: Option<&str>| list.is_empty() || value.is_some_and(|v| list.iter().any(|l| l == v));
+        of(&self.probe, Some(&record.probe))
+            && of(&self.region, Some(&record.region))
+            && of(&self.reason, record.reason.as_deref())
+            && (!self.failures || record.outcome.as_deref() != Some("pass") && record.kind != Kind::Unwatched)
+    }
+
+    fn work(self) -> Result<(), Error> {
+        let (from, to) = self.days.range(&TimeZone::UTC)?;
+        let store = self.place.open()?;
+        let (id, mut records) = block(async {
+            let id = known(&store, &self.tenant).await?;
+            let mut found: Vec<Record> = Vec::new();
+            for day in store.days(&id).await?.into_iter().filter(|d| (from..to).contains(d)) {
+                found.extend(store.records(&id, day).await?.into_iter().filter(|r| self.wants(r)));
+            }
+            Ok((id, found))
+        })?;
+        if records.is_empty() {
+            let last = to.yesterday().unwrap_or(to);
+            return Err(Error::Mistakes(format!("no record of {} between {from} and {last} (UTC) is as asked for", self.tenant)));
+        }
+        records.sort_by(|a, b| (a.slot, &a.probe, &a.region, a.attempt).cmp(&(b.slot, &b.probe, &b.region, b.attempt)));
+        let whole = records.len();
+        records.truncate(self.limit);
+        let bytes = match self.format {
+            Form::Table => table(&records).into_bytes(),
+            Form::Csv => csv(&records).into_bytes(),
+            Form::Json => records
+                .iter()
+                .filter_map(|r| serde_json::to_string(r).ok())
+                .fold(String::new(), |all, line| all + &line + "\n")
+                .into_bytes(),
+            Form::Parquet => {
+                let name = format!("{from}");
+                block(async { Ok(store.export(&id, &name, &records).await?) })?
+            }
+        };
+        match &self.out {
+            Some(file) => write(&[(file.clone(), bytes)])?,
+            None => print!("{}", String::from_utf8_lossy(&bytes)),
+        }
+        if whole > records.len() {
+            eprintln!("the first {} of {whole} (--limit)", records.len());
+        }
+        Ok(())
+    }
+}
+
+fn columns(record: &Record) -> [String; 9] {
+    let text = |of: &Option<String>| of.clone().unwrap_or_default();
+    [
+        record.slot.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        record.probe.clone(),
+        record.region.clone(),
+        match record.kind {
+            Kind::Run => text(&record.outcome),
+            kind => kind.as_str().to_owned(),
+        },
+        text(&record.reason),
+        text(&record.step),
+        format!("{:.1}", record.duration_us as f64 / 1000.0),
+        match record.counts {
+            true => record.attempt.to_string(),
+            false => format!("{} (does not count)", record.attempt),
+        },
+        text(&record.message),
+    ]
+}
+
+const NAMES: [&str; 9] = ["slot", "probe", "region", "outcome", "reason", "step", "duration_ms", "attempt", "message"];
+
+fn table(records: &[Record]) -> String {
+    let mut rows: Vec<[String; 9]> = vec![NAMES.map(str::to_uppercase)];
+    rows.extend(records.iter().map(columns));
+    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..8).map(width).collect();
+    let mut text = String::new();
+    for row in &rows {
+        for (field, width) in row.iter().zip(&widths) {
+            text.push_str(&format!("{field:<width$}  "));
+        }
+        text.push_str(&row[8]);
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
+    }
+    text
+}
+
+fn csv(records: &[Record]) -> String {
+    let mut text = NAMES.join(",") + "\r\n";
+    for record in records {
+        text.push_str(&drmwatch_reports::csv_line(&columns(record)));
+    }
+    text
+}

@@ -1,0 +1,43 @@
+//! `drmwatch verify`: whether reports are what was signed.
+
+use crate::folder::{Error, exit, io};
+use clap::Args;
+use std::{fs, path::PathBuf, process::ExitCode};
+
+/// Verify the detached signatures FILE.sig of files. `openssl pkeyutl -verify -pubin -inkey KEY -rawin -in FILE -sigfile
+/// FILE.sig` does the same.
+#[derive(Args)]
+pub struct Verify {
+    /// Public key, PEM.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Files that were signed.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+impl Verify {
+    pub fn run(self) -> ExitCode {
+        exit(self.work())
+    }
+
+    fn work(self) -> Result<(), Error> {
+        let public = fs::read_to_string(&self.key).map_err(io(&self.key))?;
+        let mut wrong = Vec::new();
+        for file in &self.files {
+            let mut beside = file.clone().into_os_string();
+            beside.push(".sig");
+            let beside = PathBuf::from(beside);
+            let text = fs::read(file).map_err(io(file))?;
+            let signature = fs::read(&beside).map_err(io(&beside))?;
+            match drmwatch_results::sign::verify(&public, &text, &signature) {
+                Ok(()) => println!("{}: signed", file.display()),
+                Err(error) => wrong.push(format!("{}: {error}", file.display())),
+            }
+        }
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Mistakes(wrong.join("\n"))),
+        }
+    }
+}

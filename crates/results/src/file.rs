@@ -1,0 +1,150 @@
+//! One Parquet file: encrypted whole by Parquet Modular Encryption (AES-GCM, encrypted footer), bound to its place.
+
+use crate::{
+    SCHEMA,
+    keys::{Dek, REFERENCE},
+};
+use arrow_array::RecordBatch;
+use arrow_schema::{ArrowError, Schema};
+use bytes::Bytes;
+use parquet::{
+    arrow::{
+        ArrowWriter, ProjectionMask,
+        arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    },
+    basic::{Compression, Encoding, ZstdLevel},
+    encryption::{decrypt::FileDecryptionProperties, encrypt::FileEncryptionProperties},
+    errors::ParquetError,
+    file::{
+        metadata::KeyValue,
+        properties::{EnabledStatistics, WriterProperties},
+    },
+    schema::types::ColumnPath,
+};
+use std::sync::Arc;
+
+/// Metadata key of the schema's version.
+const VERSION: &str = "drmwatch.schema";
+/// Rows that are read at a time.
+const BATCH: usize = 16_384;
+
+/// Why a file can't be read.
+#[derive(thiserror::Error, Debug)]
+pub enum FileError {
+    /// It does not open: another key, another place, or not what was written.
+    #[error("it does not open: it was changed, cut short, or put into another's place ({0})")]
+    Refused(String),
+    /// It was written by a newer version.
+    #[error("it was written by a newer drmwatch (schema {0}; this one reads up to {SCHEMA}): update drmwatch")]
+    Newer(u32),
+    /// Its columns are not those of its schema.
+    #[error(transparent)]
+    Columns(#[from] ArrowError),
+    /// It can't be written.
+    #[error("it can't be encoded: {0}")]
+    Write(ParquetError),
+}
+
+/// How a file's key is known to its readers.
+pub enum Material {
+    /// It lies beside it.
+    Beside,
+    /// It stands in its footer.
+    Inside(Vec<u8>),
+}
+
+fn properties(dek: &Dek, aad: &str, material: Material, more: Vec<(String, String)>) -> Result<WriterProperties, ParquetError> {
+    let metadata = match material {
+        Material::Beside => REFERENCE.as_bytes().to_vec(),
+        Material::Inside(bytes) => bytes,
+    };
+    let encryption = FileEncryptionProperties::builder(dek.bytes().to_vec())
+        .with_footer_key_metadata(metadata)
+        // Stored, so that other readers need not know it; ours knows what it must be.
+        .with_aad_prefix(aad.as_bytes().to_vec())
+        .with_aad_prefix_storage(true)
+        .build()?;
+    let mut pairs = vec![KeyValue::new(VERSION.to_owned(), SCHEMA.to_string())];
+    pairs.extend(more.into_iter().map(|(k, v)| KeyValue::new(k, v)));
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+        .set_created_by(concat!("drmwatch ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_key_value_metadata(Some(pairs))
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_offset_index_disabled(true)
+        .set_max_row_group_row_count(Some(1 << 20))
+        .with_file_encryption_properties(encryption);
+    // Numbers of which hardly two are alike.
+    for column in ["slot", "lag_ms", "duration_us", "start"] {
+        let path = ColumnPath::from(column);
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+    }
+    Ok(properties.build())
+}
+
+/// Columns as an encrypted file. `aad`: its place; `more`: metadata, which is encrypted as well.
+pub fn seal(
+    schema: Arc<Schema>,
+    batches: &[RecordBatch],
+    dek: &Dek,
+    aad: &str,
+    material: Material,
+    more: Vec<(String, String)>,
+) -> Result<Vec<u8>, FileError> {
+    let write = || {
+        let mut file = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut file, schema, Some(properties(dek, aad, material, more)?))?;
+        for batch in batches {
+            writer.write(batch)?;
+        }
+        writer.close()?;
+        Ok(file)
+    };
+    write().map_err(FileError::Write)
+}
+
+fn builder(bytes: Bytes, dek: &Dek, aad: &str) -> Result<ParquetRecordBatchReaderBuilder<Bytes>, FileError> {
+    let refused = |e: ParquetError| FileError::Refused(e.to_string());
+    let decryption = FileDecryptionProperties::builder(dek.bytes().to_vec())
+        .with_aad_prefix(aad.as_bytes().to_vec())
+        .build()
+        .map_err(refused)?;
+    let options = ArrowReaderOptions::new().with_file_decryption_properties(decryption);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).map_err(refused)?;
+    let metadata = builder.metadata().file_metadata().key_value_metadata();
+    let version = metadata.into_iter().flatten().find(|kv| kv.key == VERSION);
+    let version = version.and_then(|kv| kv.value.as_ref()?.parse().ok()).unwrap_or(0);
+    if version > SCHEMA {
+        return Err(FileError::Newer(version));
+    }
+    Ok(builder)
+}
+
+/// Opens a file, and reads these columns of it (None: all).
+pub fn open(bytes: Bytes, dek: &Dek, aad: &str, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader, FileError> {
+    let builder = builder(bytes, dek, aad)?;
+    let builder = match columns {
+        Some(columns) => {
+            let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+            builder.with_projection(mask)
+        }
+        None => builder,
+    };
+    let reader = builder.with_batch_size(BATCH).build();
+    reader.map_err(|e| FileError::Refused(e.to_string()))
+}
+
+/// The metadata of a file.
+pub fn metadata(reader: Bytes, dek: &Dek, aad: &str) -> Result<Vec<(String, String)>, FileError> {
+    let builder = builder(reader, dek, aad)?;
+    let pairs = builder.metadata().file_metadata().key_value_metadata();
+    let pairs = pairs.into_iter().flatten();
+    Ok(pairs.filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?))).collect())
+}
+
+/// What a reader's error means: what was written was changed.
+pub fn refused(error: ArrowError) -> FileError {
+    FileError::Refused(error.to_string())
+}

@@ -1,0 +1,21 @@
+//! The encrypted store of results: what is kept of each run, where, and under whose key (docs/results.md).
+//!
+//! A runner writes [`Record`]s to a [`spool::Spool`] on its own disk, from which they go to the [`Store`] in batches;
+//! [`consolidate`] makes roll-ups of them. Files are Apache Parquet, encrypted by Parquet Modular Encryption.
+
+mod columns;
+pub mod consolidate;
+mod file;
+pub mod keep;
+pub mod keys;
+mod record;
+mod rollups;
+pub mod ship;
+pub mod sign;
+pub mod spool;
+mod store;
+
+pub use drmwatch_sla as sla;
+pub use file::FileError;
+pub use record::{Kind, Place, Record, SCHEMA, StepRecord};
+pub use store::{FileRef, RAW, ROOT, Store, StoreError, day_of, once};

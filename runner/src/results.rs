@@ -1,0 +1,201 @@
+//! Results: every slot is kept, encrypted, on the runner's own disk, and shipped to the store in batches.
+//!
+//! Nothing here can delay a probe: a record is handed to the spool's thread or lost, and counted.
+
+use crate::{options::Options, slots::Cause};
+use drmwatch_metrics::{
+    Metrics, Owner, RESULTS_BEHIND, RESULTS_ERRORS, RESULTS_LOST, RESULTS_RECORDED, RESULTS_SHIPPED, RESULTS_SPOOL_BYTES,
+    RESULTS_WAITING,
+};
+use drmwatch_plan::{Outcome, Plan};
+use drmwatch_results::{
+    Place, Record, Store,
+    keys::{Folder, Names},
+    ship,
+    spool::{self, Limits, Shelf, Spool},
+};
+use jiff::Timestamp;
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, SystemTime},
+};
+use tokio::{sync::Notify, time::sleep};
+use tracing::{info, warn};
+
+/// How often what is closed is shipped.
+const EVERY: Duration = Duration::from_secs(10);
+/// How long a stop waits for the store.
+const AT_THE_END: Duration = Duration::from_secs(5);
+
+/// Takes what happens in slots; without a store it does nothing. Clones share it.
+#[derive(Clone, Default)]
+pub struct Recorder(Option<Arc<Open>>);
+
+struct Open {
+    spool: Spool,
+    runner: String,
+    /// Shards of the pool; None: there are none.
+    shards: Option<u32>,
+    metrics: Metrics,
+    stop: Notify,
+    stopped: Notify,
+}
+
+/// Which slot it was.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot {
+    /// When it was due.
+    pub at: Timestamp,
+    /// When the next is.
+    pub next: Option<Timestamp>,
+}
+
+impl Recorder {
+    /// The recorder that the options name. `shards`: of the pool. A store that can't be opened is an error: results that
+    /// nobody keeps must not go unnoticed.
+    pub fn open(options: &Options, shards: Option<u32>, metrics: &Metrics) -> io::Result<Recorder> {
+        let (Some(place), Some(keys), Some(folder)) = (&options.results, &options.results_keys, &options.results_spool) else {
+            return Ok(Recorder::default());
+        };
+        let wrong = |e: &dyn std::fmt::Display| io::Error::other(format!("results can't be kept: {e}"));
+        let names = Names::read(keys).map_err(|e| wrong(&e))?;
+        let store = Store::open(place, Arc::new(Folder::new(keys.clone())), names).map_err(|e| wrong(&e))?;
+        let key = match options.results_spool_key.as_ref().or(options.cache_key.as_ref()) {
+            Some(file) => drmwatch_results::keys::read_raw_or_text(file),
+            None => drmwatch_results::keys::own(&folder.join("key")),
+        };
+        let key = key.map_err(|e| wrong(&e))?;
+        let limits = Limits {
+            close_after: Duration::from_secs(options.results_batch_seconds.into()),
+            most_bytes: u64::from(options.results_spool_mib) << 20,
+        };
+        let (spool, shelf, found) = spool::open(folder, &key, limits)?;
+        if found.lost > 0 || found.torn > 0 {
+            let (records, bytes) = (found.lost, found.torn);
+            warn!(records, bytes, "the process before died: so many results that it had received were not written, and so many bytes are no whole frame");
+        }
+        info!(store = ?store, spool = %folder.display(), "results are kept");
+        let program = Owner::program();
+        for metric in [&RESULTS_RECORDED, &RESULTS_LOST, &RESULTS_SHIPPED, &RESULTS_ERRORS] {
+            metrics.add(metric, &program, &[], 0);
+        }
+        let open = Arc::new(Open {
+            spool,
+            runner: options.identity.clone(),
+            shards,
+            metrics: metrics.clone(),
+            stop: Notify::new(),
+            stopped: Notify::new(),
+        });
+        tokio::spawn(open.clone().ship(shelf, store));
+        Ok(Recorder(Some(open)))
+    }
+
+    fn keep(&self, plan: &Plan, slot: Slot, record: impl FnOnce(Place<'_>) -> Record) {
+        let Some(open) = &self.0 else { return };
+        let until_next = slot.next.map(|next| next.duration_since(slot.at).as_secs());
+        open.spool.keep(record(Place {
+            runner: &open.runner,
+            shard: open.shards.map(|n| drmwatch_plan::shard_of(&plan.shard_key(), n)),
+            slot: slot.at,
+            stands_seconds: until_next.and_then(|s| u32::try_from(s).ok()).unwrap_or(u32::MAX),
+        }));
+    }
+
+    /// A run. `attempt`: which of its slot; `counts`: whether it decides.
+    pub fn run(&self, plan: &Plan, slot: Slot, attempt: u8, counts: bool, outcome: &Outcome) {
+        self.keep(plan, slot, |place| Record::run(plan, place, attempt, counts, outcome));
+    }
+
+    /// Slots that were not run, the last of them this one.
+    pub fn missed(&self, plan: &Plan, slot: Slot, cause: Cause, slots: u64) {
+        if slots > 0 {
+            let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+            self.keep(plan, slot, |place| Record::missed(plan, place, cause.label(), slots));
+        }
+    }
+
+    /// From now on the probe is not to be run.
+    pub fn unwatched(&self, plan: &Plan, now: Timestamp) {
+        let slot = Slot { at: now, next: None };
+        self.keep(plan, slot, |place| Record::unwatched(plan, place));
+    }
+
+    /// Writes what there is to the disk, and ships it if the store takes it soon.
+    pub async fn close(&self) {
+        if let Some(open) = &self.0 {
+            open.stop.notify_one();
+            if tokio::time::timeout(AT_THE_END, open.stopped.notified()).await.is_err() {
+                warn!("the store does not answer: what was not shipped is shipped by who opens the spool next");
+            }
+        }
+    }
+}
+
+impl Open {
+    async fn ship(self: Arc<Open>, shelf: Shelf, store: Store) {
+        let mut last = false;
+        let mut told = 0;
+        loop {
+            tokio::select! {
+                () = self.stop.notified() => last = true,
+                () = sleep(EVERY) => {}
+            }
+            if last {
+                let spool = self.spool.clone();
+                let _ = tokio::task::spawn_blocking(move || spool.close_segment()).await;
+            }
+            self.round(&shelf, &store, &mut told).await;
+            if last {
+                self.stopped.notify_one();
+                return;
+            }
+        }
+    }
+
+    async fn round(&self, shelf: &Shelf, store: &Store, told: &mut u64) {
+        let (program, metrics) = (Owner::program(), &self.metrics);
+        match ship::round(shelf, &self.spool, store).await {
+            Ok(round) => {
+                metrics.add(&RESULTS_SHIPPED, &program, &[], round.shipped);
+                metrics.add(&RESULTS_LOST, &program, &[], round.damaged);
+                metrics.set(&RESULTS_WAITING, &program, &[], round.keyless as f64);
+                if let Some(error) = round.error {
+                    metrics.add(&RESULTS_ERRORS, &program, &[], 1);
+                    warn!(error, waiting = round.waiting, "the store does not take results; they are kept here");
+                }
+            }
+            Err(error) => {
+                metrics.add(&RESULTS_ERRORS, &program, &[], 1);
+                warn!(%error, "the spool can't be read");
+            }
+        }
+        let counts = self.spool.counts();
+        let lost = counts.lost.load(Ordering::Relaxed);
+        metrics.add(&RESULTS_LOST, &program, &[], lost - *told);
+        *told = lost;
+        let received = counts.received.load(Ordering::Relaxed) as f64;
+        let before = metrics.value(&RESULTS_RECORDED, &program, &[]).unwrap_or(0.0);
+        metrics.add(&RESULTS_RECORDED, &program, &[], (received - before) as u64);
+        metrics.set(&RESULTS_SPOOL_BYTES, &program, &[], counts.bytes.load(Ordering::Relaxed) as f64);
+        metrics.set(&RESULTS_BEHIND, &program, &[], oldest(shelf).as_secs_f64());
+    }
+}
+
+/// How long the oldest of what is closed has waited.
+fn oldest(shelf: &Shelf) -> Duration {
+    let closed = shelf.closed().unwrap_or_default();
+    let age = |path: &Path| -> Option<Duration> {
+        let written = path.metadata().ok()?.modified().ok()?;
+        age(written)
+    };
+    closed.iter().filter_map(|p| age(p)).max().unwrap_or_default()
+}
+
+/// Of a file, by the clock that dated it.
+#[allow(clippy::disallowed_methods)]
+fn age(written: SystemTime) -> Option<Duration> {
+    SystemTime::now().duration_since(written).ok()
+}
