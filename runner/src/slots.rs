@@ -110,6 +110,14 @@ impl Slots {
         sink.recorder.missed(self.plan(), self.place(last), cause, slots);
     }
 
+    /// Whether the next slot comes at once.
+    fn nearly_over(&self, slot: Timestamp) -> bool {
+        let now = self.shared.engine.now();
+        self.due
+            .next(slot)
+            .is_some_and(|next| next.duration_since(now) < NEARLY_OVER)
+    }
+
     fn place(&self, slot: Timestamp) -> Slot {
         let next = self.due.next(slot);
         Slot { at: slot, next }
@@ -181,12 +189,7 @@ impl Slots {
                 continue;
             }
             // The run would be taken for the next one's, which comes at once.
-            if new
-                && self
-                    .due
-                    .next(slot)
-                    .is_some_and(|next| next.duration_since(now) < NEARLY_OVER)
-            {
+            if new && self.nearly_over(slot) {
                 self.missed(Cause::NoOwner, 1, slot);
                 continue;
             }
@@ -257,6 +260,8 @@ impl Slots {
         let mut attempt = 1;
         let ended = match self.enter(wait).await {
             Err(cause) => Err(cause),
+            // It waited for its turn so long that the run would be taken for the next one's.
+            Ok(_) if new && self.nearly_over(slot) => Err(Cause::NoOwner),
             Ok(place) => {
                 let lag = shared.engine.now().duration_since(slot).max(SignedDuration::ZERO);
                 let lag = (!new).then(|| lag.as_secs_f64());

@@ -1,0 +1,163 @@
+//! What is swapped, cut, changed or without its key is refused with the reason, and neighbours are read.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{Place, day, record};
+use drmwatch_results::{FileRef, StoreError, keys::Kms};
+use std::fs;
+
+/// A store of two tenants, two files each.
+async fn planted() -> Place {
+    let place = Place::new(&["acme", "other"]).await;
+    for tenant in ["acme", "other"] {
+        for batch in ["one", "two"] {
+            let first = if batch == "one" { 0 } else { 100 };
+            let records = (first..first + 100).map(|i| record(tenant, "eu", i)).collect();
+            place.store.append(batch, records).await.unwrap();
+        }
+    }
+    place
+}
+
+/// Reading the first file of acme says this; everything else can be read.
+async fn refused(place: &Place, why: &str) {
+    let files = place.files("acme").await;
+    let error = place.store.read(&files[0], None).await.unwrap_err();
+    let mut said = error.to_string();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(next) = cause.source() {
+        (said, cause) = (format!("{said}: {next}"), next);
+    }
+    assert!(said.contains(why), "{said}");
+    // The whole day is refused rather than told in part.
+    let tenant = place.store.tenant("tv", "acme");
+    assert!(place.store.records(&tenant, day(0)).await.is_err());
+    for file in files[1..].iter().chain(&place.files("other").await) {
+        assert!(!place.store.read(file, None).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_file_in_the_place_of_another_is_refused() {
+    // With its key or without it, of the same tenant or of another.
+    for (from, with_key) in [("acme", false), ("acme", true), ("other", false)] {
+        let place = planted().await;
+        let (to, from) = (place.files("acme").await.remove(0), place.files(from).await.remove(1));
+        place.copy(&from.path(), &to.path());
+        if with_key {
+            place.copy(&from.key_path(), &to.key_path());
+        }
+        refused(&place, "it does not open").await;
+    }
+    let place = planted().await;
+    let (to, from) = (place.files("acme").await.remove(0), place.files("other").await.remove(0));
+    place.copy(&from.path(), &to.path());
+    place.copy(&from.key_path(), &to.key_path());
+    refused(&place, "the key beside it is malformed, or is another tenant's").await;
+}
+
+#[tokio::test]
+async fn no_byte_can_be_changed_and_none_cut_off() {
+    let place = planted().await;
+    let file = place.files("acme").await.remove(0);
+    let path = place.path(&file.path());
+    let whole = fs::read(&path).unwrap();
+    let (mut tried, mut step) = (0, 1);
+    for at in (0..whole.len()).step_by(37) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(&path, &bytes).unwrap();
+        // Some bytes of the page headers' lengths are read before anything is verified; none is believed.
+        let read = place.store.read(&file, None).await;
+        assert!(read.is_err(), "byte {at} of {}", whole.len());
+        tried += 1;
+    }
+    assert!(tried > 50);
+    while step < whole.len() {
+        fs::write(&path, &whole[..whole.len() - step]).unwrap();
+        assert!(place.store.read(&file, None).await.is_err(), "{step} bytes less");
+        step *= 2;
+    }
+    refused(&place, "it does not open").await;
+    // Two columns, exchanged: each is a whole encrypted module, and bound to its place.
+    fs::write(&path, &whole).unwrap();
+    assert!(place.store.read(&file, None).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_key_that_is_missing_wrong_or_forged_opens_nothing() {
+    let place = planted().await;
+    let file: FileRef = place.files("acme").await.remove(0);
+    let beside = place.path(&file.key_path());
+    let text = fs::read_to_string(&beside).unwrap();
+    fs::remove_file(&beside).unwrap();
+    refused(&place, "its key is not beside it").await;
+    fs::write(&beside, "{}").unwrap();
+    refused(&place, "the key beside it is malformed").await;
+    // Claims to be wrapped by a version that never was.
+    fs::write(&beside, text.replace(".v1", ".v2")).unwrap();
+    refused(&place, ".v2 is not here").await;
+    let tenant = place.store.tenant("tv", "acme");
+    place.store.kms().create(&tenant).await.unwrap();
+    refused(&place, "it was wrapped by another key, or was tampered with").await;
+    // A wrapped key of another file opens another file.
+    let other = fs::read(place.path(&place.files("acme").await[1].key_path())).unwrap();
+    fs::write(&beside, other).unwrap();
+    refused(&place, "it does not open").await;
+    fs::write(&beside, &text).unwrap();
+    assert!(place.store.records(&tenant, day(0)).await.is_ok());
+    // Another key under the same name, and none.
+    let kek = place.keys.join(format!("{tenant}.v1"));
+    let right = fs::read(&kek).unwrap();
+    fs::write(&kek, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+    let error = place.store.records(&tenant, day(0)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Key(_)), "{error}");
+    fs::remove_file(&kek).unwrap();
+    let error = place.store.records(&tenant, day(0)).await.unwrap_err();
+    assert!(error.to_string().contains("is not here"), "{error}");
+    assert_eq!(place.store.records(&place.store.tenant("tv", "other"), day(0)).await.unwrap().len(), 200);
+    fs::write(&kek, right).unwrap();
+    // A rotation: both versions open what they wrapped, then the old one is not needed.
+    assert_eq!(place.store.rewrap(&tenant).await.unwrap(), 2);
+    fs::remove_file(&kek).unwrap();
+    assert_eq!(place.store.records(&tenant, day(0)).await.unwrap().len(), 200);
+    assert_eq!(place.store.rewrap(&tenant).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_is_written_twice_counts_once_and_small_files_become_one() {
+    let place = planted().await;
+    let tenant = place.store.tenant("tv", "acme");
+    let before = place.store.records(&tenant, day(0)).await.unwrap();
+    for _ in 0..2 {
+        place.store.append("one", (0..100).map(|i| record("acme", "eu", i)).collect()).await.unwrap();
+    }
+    place.store.append("again", (50..150).map(|i| record("acme", "eu", i)).collect()).await.unwrap();
+    assert_eq!(place.files("acme").await.len(), 3);
+    assert_eq!(place.store.records(&tenant, day(0)).await.unwrap(), before);
+    assert_eq!(drmwatch_results::keep::compact(&place.store, &tenant, day(0), 9).await.unwrap(), 0);
+    assert_eq!(drmwatch_results::keep::compact(&place.store, &tenant, day(0), 2).await.unwrap(), 3);
+    assert_eq!(place.files("acme").await.len(), 1);
+    assert_eq!(place.store.records(&tenant, day(0)).await.unwrap(), before);
+    // What is older than it is kept goes, its key too.
+    let keep = drmwatch_results::keep::Retention::default();
+    let later = |days: i64| day(0).saturating_add(jiff::Span::new().days(days));
+    assert_eq!(drmwatch_results::keep::expire(&place.store, &tenant, keep, later(35)).await.unwrap(), 0);
+    assert_eq!(drmwatch_results::keep::expire(&place.store, &tenant, keep, later(36)).await.unwrap(), 1);
+    assert_eq!(place.objects(&tenant), 0);
+}
+
+/// A store of schema version 1, as it was written when that was made: it stays readable.
+#[tokio::test]
+async fn the_first_version_of_the_schema_stays_readable() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema-1");
+    if std::env::var_os("UPDATE").is_some() && !folder.exists() {
+        let place = Place::at(&folder, &["acme"]).await;
+        place.store.append("kept", (0..20).map(|i| record("acme", "eu", i)).collect()).await.unwrap();
+    }
+    let place = Place::open(&folder);
+    let records = place.store.records(&place.store.tenant("tv", "acme"), day(0)).await.unwrap();
+    let expected: Vec<_> = (0..20).map(|i| record("acme", "eu", i)).collect();
+    assert_eq!(records, expected);
+}
