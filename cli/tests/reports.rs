@@ -5,7 +5,7 @@
 use drmwatch_results::{
     Kind, Record, Store,
     consolidate::{Consolidator, Settings},
-    keys::{Folder, Kms, Names},
+    keys::{Folder, Names},
     sla::{Level, calendar_periods},
 };
 use jiff::{SignedDuration, Timestamp, civil::date, tz::TimeZone};

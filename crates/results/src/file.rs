@@ -107,6 +107,10 @@ pub fn seal(
 
 fn builder(bytes: Bytes, dek: &Dek, aad: &str) -> Result<ParquetRecordBatchReaderBuilder<Bytes>, FileError> {
     let refused = |e: ParquetError| FileError::Refused(e.to_string());
+    // The magic of an encrypted footer, which nothing else verifies at the beginning.
+    if !bytes.starts_with(b"PARE") {
+        return Err(FileError::Refused("it does not begin as an encrypted file does".into()));
+    }
     let decryption = FileDecryptionProperties::builder(dek.bytes().to_vec())
         .with_aad_prefix(aad.as_bytes().to_vec())
         .build()

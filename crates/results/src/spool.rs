@@ -400,8 +400,6 @@ impl Writer {
         self.broken = written.is_err();
         if written.is_err() {
             self.counts.lost.fetch_add(records.len() as u64, Ordering::Relaxed);
-            // What is half written must not be in front of what comes.
-            self.current = None;
         }
     }
 
@@ -417,7 +415,11 @@ impl Writer {
         if bytes > self.limits.most_bytes {
             return Err(io::Error::other(format!("{bytes} bytes would be on the disk")));
         }
-        current.file.write_all(&frame)?;
+        if let Err(error) = current.file.write_all(&frame) {
+            // What is half written must not be in front of what comes.
+            self.current = None;
+            return Err(error);
+        }
         self.counts.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
         current.frames += 1;
         current.bytes += frame.len() as u64;

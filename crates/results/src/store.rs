@@ -58,6 +58,15 @@ pub enum StoreError {
     Url(String),
 }
 
+/// How stubborn requests to an object storage are.
+#[derive(Debug, Clone, Copy)]
+pub struct Retries {
+    /// Most times that one is tried again.
+    pub most: usize,
+    /// For how long.
+    pub within: std::time::Duration,
+}
+
 /// One file of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRef {
@@ -130,9 +139,42 @@ impl Store {
             let folder = object_store::local::LocalFileSystem::new_with_prefix(place)?.with_fsync(true);
             return Ok(Store::new(Arc::new(folder), kms, names));
         }
-        let url = url::Url::parse(place).map_err(|e| StoreError::Url(format!("{place}: {e}")))?;
         let settings = std::env::vars().map(|(k, v)| (k.to_ascii_lowercase(), v));
-        let (objects, prefix) = object_store::parse_url_opts(&url, settings)?;
+        Store::open_with(place, kms, names, settings, None)
+    }
+
+    /// Opens the store at a URL, with these settings of `object_store`. `retries`: how stubborn it is, other than by default.
+    pub fn open_with(
+        place: &str,
+        kms: Arc<dyn Kms>,
+        names: Names,
+        settings: impl IntoIterator<Item = (String, String)>,
+        retries: Option<Retries>,
+    ) -> Result<Store, StoreError> {
+        use object_store::{ObjectStoreScheme, RetryConfig, aws, azure, gcp};
+        let url = url::Url::parse(place).map_err(|e| StoreError::Url(format!("{place}: {e}")))?;
+        let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|e| StoreError::Url(format!("{place}: {e}")))?;
+        let mut retry = RetryConfig::default();
+        if let Some(retries) = retries {
+            (retry.max_retries, retry.retry_timeout) = (retries.most, retries.within);
+        }
+        macro_rules! build {
+            ($builder:expr) => {{
+                let mut builder = $builder.with_url(place).with_retry(retry);
+                for (key, value) in settings {
+                    if let Ok(key) = key.parse() {
+                        builder = builder.with_config(key, value);
+                    }
+                }
+                Arc::new(builder.build()?)
+            }};
+        }
+        let objects: Arc<dyn ObjectStore> = match scheme {
+            ObjectStoreScheme::AmazonS3 => build!(aws::AmazonS3Builder::new()),
+            ObjectStoreScheme::GoogleCloudStorage => build!(gcp::GoogleCloudStorageBuilder::new()),
+            ObjectStoreScheme::MicrosoftAzure => build!(azure::MicrosoftAzureBuilder::new()),
+            _ => return Err(StoreError::Url(format!("{place}: must be a folder, or begin with s3://, gs:// or az://"))),
+        };
         let objects = object_store::prefix::PrefixStore::new(objects, prefix);
         Ok(Store::new(Arc::new(objects), kms, names))
     }
