@@ -6,7 +6,7 @@ BIN := $(CACHE)/bin
 MUSL := x86_64-unknown-linux-musl
 IMAGES := target/images
 PROFILE ?= release
-PROGRAMS := -p drmwatch-operator -p drmwatch-runner -p drmwatch-bridge -p drmwatch-testkit
+PROGRAMS := -p drmwatch-cli -p drmwatch-operator -p drmwatch-runner -p drmwatch-bridge -p drmwatch-testkit
 export RUST_BACKTRACE ?= 0
 
 .PHONY: help
@@ -27,9 +27,14 @@ demo-cluster: setup-e2e images ## the same on a real Kubernetes made for it, wit
 test: unit packagers chart e2e ## everything: unit, integration, packagers, chart, rules, and e2e on a real Kubernetes
 
 .PHONY: unit
-unit: setup-rust ## unit and integration tests
+unit: setup-rust setup-results ## unit and integration tests
 	@bash scripts/need.sh prometheus clock
-	cargo test --workspace --quiet
+	RESULTS_ORACLE=$(CACHE)/results/bin/python cargo test --workspace --quiet
+
+.PHONY: results
+results: setup-rust setup-results ## a month of 50 tenants recomputed by pyarrow from the encrypted records, hundreds of kills, an ill S3 (RESULTS_TENANTS=50 KILLS=500)
+	RESULTS_ORACLE=$(CACHE)/results/bin/python RESULTS_TENANTS=$${RESULTS_TENANTS:-50} cargo test --quiet -p drmwatch-cli --test reports -- --nocapture
+	RESULTS_ORACLE=$(CACHE)/results/bin/python KILLS=$${KILLS:-500} cargo test --quiet -p drmwatch-results -- --nocapture
 
 .PHONY: packagers
 packagers: setup-packagers ## live streams of ffmpeg, gohlslib and nginx, an RTMP ingest, secure_link: no false alarm (SOAK_SECONDS=3600 for an hour)
@@ -116,6 +121,11 @@ e2e: setup-e2e images ## every case on a real Kubernetes made for it (E2E_CONTEX
 setup-rust:
 	@command -v cargo >/dev/null || { echo "needs Rust: https://rustup.rs"; exit 1; }
 	@bash scripts/need.sh cc
+
+.PHONY: setup-results
+setup-results:
+	@bash scripts/need.sh python openssl
+	@bash e2e/oracles/results/setup.sh $(CACHE)/results
 
 .PHONY: setup-packagers
 setup-packagers: setup-rust

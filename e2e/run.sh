@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 BIN=$(cd "${1:?usage: run.sh BIN IMAGES [CASE...]}" && pwd)
 images=$(cd "${2:?}" && pwd)
 shift 2
-export BIN
+export BIN IMAGES_FOLDER=$images
 # Programs for the host, beside the images.
 export BINARIES=${BINARIES:-$here/../target/x86_64-unknown-linux-musl/${PROFILE:-release}}
 if [ "${E2E_CONTEXT:-}" != current ]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to it that what a target needs is installed: by apt when root or sudo can, else by saying what is
-# missing and how to get it.   need.sh {cc|cxx|clock|curl|musl|npm|python|chromium|bench|perf|prometheus|buildah|packagers|cluster}...
+# missing and how to get it.   need.sh {cc|cxx|openssl|clock|curl|musl|npm|python|chromium|bench|perf|prometheus|buildah|packagers|cluster}...
 set -euo pipefail
 packages=()
 lacks() { # command, package
@@ -9,6 +9,7 @@ lacks() { # command, package
 for need in "$@"; do
   case $need in
   cc) lacks cc gcc; [ -e /usr/include/stdlib.h ] || packages+=(libc6-dev) ;;
+  openssl) lacks openssl openssl ;;
   cxx) lacks c++ g++ ;;
   curl) lacks curl curl ;;
   npm) lacks node nodejs; lacks npm npm ;;

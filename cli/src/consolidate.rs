@@ -54,7 +54,9 @@ impl std::str::FromStr for Part {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Part, &'static str> {
-        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        let parts = text
+            .split_once('/')
+            .and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
         match parts {
             Some((i, n)) if i >= 1 && i <= n => Ok(Part(i, n)),
             _ => Err("must be like 1/4"),
@@ -65,7 +67,10 @@ impl std::str::FromStr for Part {
 impl Part {
     /// Whether a tenant belongs to it: ids are hashes.
     fn has(self, tenant: &TenantId) -> bool {
-        let number = tenant.as_str().get(..8).and_then(|d| u32::from_str_radix(d, 16).ok());
+        let number = tenant
+            .as_str()
+            .get(..8)
+            .and_then(|d| u32::from_str_radix(d, 16).ok());
         number.unwrap_or(0) % self.1 == self.0 - 1
     }
 }
@@ -109,7 +114,12 @@ impl Consolidate {
         block(async {
             let tenants = match &self.tenant {
                 Some(tenant) => vec![known(&store, tenant).await?],
-                None => store.tenants().await?.into_iter().filter(|t| self.part.has(t)).collect(),
+                None => store
+                    .tenants()
+                    .await?
+                    .into_iter()
+                    .filter(|t| self.part.has(t))
+                    .collect(),
             };
             let bar = progress::bar(tenants.len() as u64, "tenants");
             let mut all = Done::default();
@@ -138,7 +148,8 @@ impl Consolidate {
                 all.unchanged,
                 match all.late {
                     0 => String::new(),
-                    late => format!(", {late} final days left as they are, though something came later (--again)"),
+                    late =>
+                        format!(", {late} final days left as they are, though something came later (--again)"),
                 }
             );
             Ok(())

@@ -106,20 +106,29 @@ impl Keys {
                 block(async {
                     let id = store.tenant(&tenant.namespace, &tenant.name);
                     let stone = keep::shred(&store, &id, &reason, &signer, drmwatch_program::now()).await?;
-                    println!("{tenant} {id}: {} versions of its key destroyed, {} files deleted", stone.keys, stone.files);
+                    println!(
+                        "{tenant} {id}: {} versions of its key destroyed, {} files deleted",
+                        stone.keys, stone.files
+                    );
                     Ok(())
                 })
             }
             Command::Signing { file } => {
                 if file.exists() {
-                    return Err(Error::Mistakes(format!("{} is there already, and is not overwritten", file.display())));
+                    return Err(Error::Mistakes(format!(
+                        "{} is there already, and is not overwritten",
+                        file.display()
+                    )));
                 }
                 let wrong = |e: drmwatch_results::sign::SignError| Error::Mistakes(e.to_string());
                 let private = Signer::make().map_err(wrong)?;
                 let public = Signer::new(&private).map_err(wrong)?.public();
                 let mut beside = file.clone().into_os_string();
                 beside.push(".pub");
-                write(&[(file.clone(), private.into_bytes()), (beside.into(), public.into_bytes())])?;
+                write(&[
+                    (file.clone(), private.into_bytes()),
+                    (beside.into(), public.into_bytes()),
+                ])?;
                 use std::os::unix::fs::PermissionsExt;
                 fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).map_err(io(&file))
             }

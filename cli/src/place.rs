@@ -41,10 +41,12 @@ impl std::str::FromStr for Tenant {
 
     fn from_str(text: &str) -> Result<Tenant, &'static str> {
         match text.split_once('/') {
-            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => Ok(Tenant {
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-            }),
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Ok(Tenant {
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                })
+            }
             _ => Err("a tenant is NAMESPACE/NAME"),
         }
     }
@@ -67,22 +69,25 @@ pub async fn known(store: &Store, tenant: &Tenant) -> Result<TenantId, Error> {
     }
 }
 
-/// Of which days: one of --day, --week, --month, --last, or --from and --to.
+/// Of which days: one of --day, --week, --month, --last, --recent, or --from and --to.
 #[derive(Args, Clone, Default)]
 #[group(multiple = true)]
 pub struct Days {
     /// One day: 2026-11-26.
-    #[arg(long, value_name = "DATE", conflicts_with_all = ["week", "month", "last", "from", "to"])]
+    #[arg(long, value_name = "DATE", conflicts_with_all = ["week", "month", "last", "recent", "from", "to"])]
     day: Option<Date>,
     /// The week, from Monday to Sunday, that this day lies in.
-    #[arg(long, value_name = "DATE", conflicts_with_all = ["month", "last", "from", "to"])]
+    #[arg(long, value_name = "DATE", conflicts_with_all = ["month", "last", "recent", "from", "to"])]
     week: Option<Date>,
     /// One month: 2026-11.
-    #[arg(long, value_name = "YEAR-MONTH", conflicts_with_all = ["last", "from", "to"])]
+    #[arg(long, value_name = "YEAR-MONTH", conflicts_with_all = ["last", "recent", "from", "to"])]
     month: Option<String>,
     /// So many days, the last of them yesterday.
     #[arg(long, value_name = "DAYS", conflicts_with_all = ["from", "to"], value_parser = clap::value_parser!(i64).range(1..=3660))]
     last: Option<i64>,
+    /// So many days, the last of them today.
+    #[arg(long, value_name = "DAYS", conflicts_with_all = ["last", "from", "to"], value_parser = clap::value_parser!(i64).range(1..=3660))]
+    recent: Option<i64>,
     /// The first day.
     #[arg(long, value_name = "DATE", requires = "to")]
     from: Option<Date>,
@@ -112,8 +117,14 @@ impl Days {
         if let (Some(from), Some(to)) = (self.from, self.to) {
             return match from <= to {
                 true => Ok((from, next(to)?)),
-                false => Err(wrong(format!("--from {from} is after --to {to}: no day lies between"))),
+                false => Err(wrong(format!(
+                    "--from {from} is after --to {to}: no day lies between"
+                ))),
             };
+        }
+        if let Some(days) = self.recent {
+            let after = next(today)?;
+            return Ok((after.saturating_sub(days.days()), after));
         }
         let days = self.last.unwrap_or(1);
         Ok((today.saturating_sub(days.days()), today))
@@ -122,13 +133,19 @@ impl Days {
 
 /// The zone with this name.
 pub fn zone(name: &str) -> Result<TimeZone, Error> {
-    TimeZone::get(name).map_err(|_| Error::Mistakes(format!("there is no time zone {name}: it must be an IANA name, as Europe/Berlin")))
+    TimeZone::get(name).map_err(|_| {
+        Error::Mistakes(format!(
+            "there is no time zone {name}: it must be an IANA name, as Europe/Berlin"
+        ))
+    })
 }
 
 /// Runs what waits for the storage.
 pub fn block<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(crate::folder::io(std::path::Path::new("runtime")))?.block_on(work)
+    runtime
+        .map_err(crate::folder::io(std::path::Path::new("runtime")))?
+        .block_on(work)
 }
 
 /// Writes files: all of them, or none that is half.

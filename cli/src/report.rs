@@ -105,9 +105,17 @@ impl ReportOptions {
                 && meta.namespace.as_deref().unwrap_or("default") == self.tenant.namespace
         });
         let Some(found) = found else {
-            return Err(Error::Mistakes(format!("{}: there is no MonitoredTenant {}", path.display(), self.tenant)));
+            return Err(Error::Mistakes(format!(
+                "{}: there is no MonitoredTenant {}",
+                path.display(),
+                self.tenant
+            )));
         };
-        let promised = found.spec.objectives.iter().find(|o| o.availability.is_some() && o.probes.is_empty());
+        let promised = found
+            .spec
+            .objectives
+            .iter()
+            .find(|o| o.availability.is_some() && o.probes.is_empty());
         let target = promised.and_then(|o| o.target.trim_end_matches('%').parse().ok());
         Ok((found.spec.display_name.clone(), target))
     }
@@ -118,12 +126,17 @@ impl ReportOptions {
         let now = drmwatch_program::now();
         let today = zone.to_datetime(now).date();
         if from > today {
-            return Err(Error::Mistakes(format!("the period begins on {from}, which is yet to come (in {} it is {today})", self.time_zone)));
+            return Err(Error::Mistakes(format!(
+                "the period begins on {from}, which is yet to come (in {} it is {today})",
+                self.time_zone
+            )));
         }
         let (display_name, promised) = self.written()?;
         let signer = self.sign.as_deref().map(signer).transpose()?;
         let store = self.place.open()?;
-        let length = to.since((jiff::Unit::Day, from)).map_or(1, |s| i64::from(s.get_days()));
+        let length = to
+            .since((jiff::Unit::Day, from))
+            .map_or(1, |s| i64::from(s.get_days()));
         let before = from.saturating_sub(length.days());
         let request = Request {
             namespace: self.tenant.namespace.clone(),
@@ -165,7 +178,10 @@ impl ReportOptions {
             }
             let read = async |from: Date, to: Date| -> Result<Vec<_>, Error> {
                 let periods = consolidate::read(&store, &id, Level::Day, from, to).await?;
-                Ok(periods.into_iter().map(|p| (p.date, p.fixed, p.rollups)).collect())
+                Ok(periods
+                    .into_iter()
+                    .map(|p| (p.date, p.fixed, p.rollups))
+                    .collect())
             };
             let (days, earlier) = (read(from, to).await?, read(before, from).await?);
             build(&request, &days, &earlier).ok_or_else(|| {
@@ -202,9 +218,13 @@ impl ReportOptions {
     }
 
     fn files(&self, report: &Report) -> Vec<(PathBuf, Vec<u8>)> {
-        let name = format!("{}-{}-{}-{}", self.tenant.namespace, self.tenant.name, report.from, report.through);
+        let name = format!(
+            "{}-{}-{}-{}",
+            self.tenant.namespace, self.tenant.name, report.from, report.through
+        );
         let mut files = Vec::new();
-        let mut add = |end: &str, text: String| files.push((self.out.join(format!("{name}{end}")), text.into_bytes()));
+        let mut add =
+            |end: &str, text: String| files.push((self.out.join(format!("{name}{end}")), text.into_bytes()));
         for form in [Form::Csv, Form::Html, Form::Json] {
             if !self.format.contains(&form) {
                 continue;

@@ -60,7 +60,9 @@ impl Results {
     }
 
     fn wants(&self, record: &Record) -> bool {
-        let of = |list: &[String], value: Option<&str>| list.is_empty() || value.is_some_and(|v| list.iter().any(|l| l == v));
+        let of = |list: &[String], value: Option<&str>| {
+            list.is_empty() || value.is_some_and(|v| list.iter().any(|l| l == v))
+        };
         of(&self.probe, Some(&record.probe))
             && of(&self.region, Some(&record.region))
             && of(&self.reason, record.reason.as_deref())
@@ -73,16 +75,32 @@ impl Results {
         let (id, mut records) = block(async {
             let id = known(&store, &self.tenant).await?;
             let mut found: Vec<Record> = Vec::new();
-            for day in store.days(&id).await?.into_iter().filter(|d| (from..to).contains(d)) {
-                found.extend(store.records(&id, day).await?.into_iter().filter(|r| self.wants(r)));
+            for day in store
+                .days(&id)
+                .await?
+                .into_iter()
+                .filter(|d| (from..to).contains(d))
+            {
+                found.extend(
+                    store
+                        .records(&id, day)
+                        .await?
+                        .into_iter()
+                        .filter(|r| self.wants(r)),
+                );
             }
             Ok((id, found))
         })?;
         if records.is_empty() {
             let last = to.yesterday().unwrap_or(to);
-            return Err(Error::Mistakes(format!("no record of {} between {from} and {last} (UTC) is as asked for", self.tenant)));
+            return Err(Error::Mistakes(format!(
+                "no record of {} between {from} and {last} (UTC) is as asked for",
+                self.tenant
+            )));
         }
-        records.sort_by(|a, b| (a.slot, &a.probe, &a.region, a.attempt).cmp(&(b.slot, &b.probe, &b.region, b.attempt)));
+        records.sort_by(|a, b| {
+            (a.slot, &a.probe, &a.region, a.attempt).cmp(&(b.slot, &b.probe, &b.region, b.attempt))
+        });
         let whole = records.len();
         records.truncate(self.limit);
         let bytes = match self.format {
@@ -130,7 +148,17 @@ fn columns(record: &Record) -> [String; 9] {
     ]
 }
 
-const NAMES: [&str; 9] = ["slot", "probe", "region", "outcome", "reason", "step", "duration_ms", "attempt", "message"];
+const NAMES: [&str; 9] = [
+    "slot",
+    "probe",
+    "region",
+    "outcome",
+    "reason",
+    "step",
+    "duration_ms",
+    "attempt",
+    "message",
+];
 
 fn table(records: &[Record]) -> String {
     let mut rows: Vec<[String; 9]> = vec![NAMES.map(str::to_uppercase)];

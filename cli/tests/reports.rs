@@ -40,15 +40,27 @@ const ZONES: [&str; 6] = [
     "America/Sao_Paulo",
 ];
 const REGIONS: [&str; 3] = ["ap", "eu", "us"];
-const REASONS: [&str; 4] = ["Timeout", "ConnectionRefused", "LicenseDenied", "CertificateExpired"];
+const REASONS: [&str; 4] = [
+    "Timeout",
+    "ConnectionRefused",
+    "LicenseDenied",
+    "CertificateExpired",
+];
 
 fn run(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_drmwatch")).args(args).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_drmwatch"))
+        .args(args)
+        .output()
+        .unwrap()
 }
 
 fn ok(args: &[&str]) -> String {
     let output = run(args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -63,7 +75,12 @@ fn refused(args: &[&str], why: &str) {
 fn store(place: &Path) -> Store {
     let keys = place.join("keys");
     let names = Names::read(&keys).unwrap();
-    Store::open(place.join("store").to_str().unwrap(), Arc::new(Folder::new(keys)), names).unwrap()
+    Store::open(
+        place.join("store").to_str().unwrap(),
+        Arc::new(Folder::new(keys)),
+        names,
+    )
+    .unwrap()
 }
 
 fn second(text: &str) -> i64 {
@@ -120,11 +137,20 @@ fn fail(record: &mut Record, reason: &str) {
 
 /// The records of a probe: outages, gaps, maintenance, attempts that don't count, runs that were made twice. Those that
 /// come late are apart.
-fn probe(of: &Of<'_>, number: u64, dice: &mut Dice, shared: &[(i64, i64, usize)]) -> (Vec<Record>, Vec<Record>) {
+fn probe(
+    of: &Of<'_>,
+    number: u64,
+    dice: &mut Dice,
+    shared: &[(i64, i64, usize)],
+) -> (Vec<Record>, Vec<Record>) {
     let (begin, end) = (second("2026-09-30T06:00:00Z"), second("2026-11-01T20:00:00Z"));
     let phase = 7 + number as i64 % 50;
     let (mut now, mut late) = (Vec::new(), Vec::new());
-    let begin = if number % 7 == 3 { begin + 9 * 86_400 } else { begin };
+    let begin = if number % 7 == 3 {
+        begin + 9 * 86_400
+    } else {
+        begin
+    };
     let end = if number % 7 == 5 { end - 8 * 86_400 } else { end };
     // A gap of this region alone, and one of this region's runners, who say so.
     let gap = second("2026-10-05T00:00:00Z") + dice.roll(20 * 86_400) as i64;
@@ -177,7 +203,8 @@ fn probe(of: &Of<'_>, number: u64, dice: &mut Dice, shared: &[(i64, i64, usize)]
                 now.push(run.clone());
             }
             // What waited on a runner's disk.
-            let tail = dice.roll(500) == 0 || (slot > second("2026-10-28T10:00:00Z") && slot < second("2026-10-28T11:00:00Z"));
+            let tail = dice.roll(500) == 0
+                || (slot > second("2026-10-28T10:00:00Z") && slot < second("2026-10-28T11:00:00Z"));
             if tail { late.push(run) } else { now.push(run) }
         }
         slot += of.interval;
@@ -196,7 +223,11 @@ async fn plant(store: &Store, tenant: &str, number: u64, late: bool) {
     let outages: Vec<(i64, i64, usize)> = (0..3)
         .map(|_| {
             let from = second("2026-10-02T00:00:00Z") + dice.roll(28 * 86_400) as i64;
-            (from, from + 120 + dice.roll(3 * 3600) as i64, dice.roll(4) as usize)
+            (
+                from,
+                from + 120 + dice.roll(3 * 3600) as i64,
+                dice.roll(4) as usize,
+            )
         })
         .collect();
     let mut batches: Vec<Vec<Record>> = vec![Vec::new(); 4];
@@ -210,7 +241,8 @@ async fn plant(store: &Store, tenant: &str, number: u64, late: bool) {
                 region,
                 interval,
             };
-            let mut own = Dice(number * 100 + p as u64 * 10 + region.len() as u64 + u64::from(region.as_bytes()[0]));
+            let mut own =
+                Dice(number * 100 + p as u64 * 10 + region.len() as u64 + u64::from(region.as_bytes()[0]));
             let (now, after) = probe(&of, number + p as u64, &mut own, &outages);
             let records = if late { after } else { now };
             for (i, record) in records.into_iter().enumerate() {
@@ -237,13 +269,22 @@ fn table(path: &Path) -> Vec<serde_json::Map<String, Value>> {
     let text = fs::read_to_string(path).unwrap();
     let mut lines = text.lines();
     let names = fields(lines.next().unwrap());
-    let object = |line: &str| names.iter().cloned().zip(fields(line).into_iter().map(Value::from)).collect();
+    let object = |line: &str| {
+        names
+            .iter()
+            .cloned()
+            .zip(fields(line).into_iter().map(Value::from))
+            .collect()
+    };
     lines.map(object).collect()
 }
 
 fn near(told: &str, exact: &Value, what: &str) {
     let (told, exact): (f64, f64) = (told.parse().unwrap(), exact.as_f64().unwrap());
-    assert!((told - exact).abs() <= exact * 0.0101 + 0.06, "{what}: {told} {exact}");
+    assert!(
+        (told - exact).abs() <= exact * 0.0101 + 0.06,
+        "{what}: {told} {exact}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -276,11 +317,18 @@ async fn every_figure_of_a_month_is_what_pyarrow_recomputes_from_the_encrypted_r
         let at: Timestamp = "2026-11-02T00:00:00Z".parse().unwrap();
         let again = || async {
             let consolidator = Consolidator::new(&store, id.clone(), settings.clone(), at);
-            consolidator.run(date(2026, 10, 1), date(2026, 11, 1), |_| {}).await.unwrap()
+            consolidator
+                .run(date(2026, 10, 1), date(2026, 11, 1), |_| {})
+                .await
+                .unwrap()
         };
         assert!(again().await.written > 90);
         let idle = again().await;
-        assert_eq!((idle.written, idle.records), (0, 0), "nothing changed, nothing is written");
+        assert_eq!(
+            (idle.written, idle.records),
+            (0, 0),
+            "nothing changed, nothing is written"
+        );
         plant(&store, tenant, n as u64, true).await;
         assert!(again().await.written > 0, "what came late is taken");
         jobs.push(json!({"tenant": id.as_str(), "zone": zone_name, "from": "2026-10-01", "to": "2026-11-01", "target": 99.5}));
@@ -290,16 +338,36 @@ async fn every_figure_of_a_month_is_what_pyarrow_recomputes_from_the_encrypted_r
     let list = place.path().join("jobs.json");
     fs::write(&list, serde_json::to_vec(&jobs).unwrap()).unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../e2e/oracles/results/recompute.py");
-    let oracle = Command::new(python).args([script, folder, keys, list.to_str().unwrap()]).output().unwrap();
-    assert!(oracle.status.success(), "{}", String::from_utf8_lossy(&oracle.stderr));
+    let oracle = Command::new(python)
+        .args([script, folder, keys, list.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(
+        oracle.status.success(),
+        "{}",
+        String::from_utf8_lossy(&oracle.stderr)
+    );
     let oracle: Value = serde_json::from_slice(&oracle.stdout).unwrap();
     let out = place.path().join("out");
     let (mut figures, mut incidents) = (0, 0);
     for (n, tenant) in tenants.iter().enumerate() {
         let name = format!("tv/{tenant}");
         let args = [
-            "report", "--store", folder, "--keys", keys, "--tenant", &name, "--month", "2026-10", "--time-zone",
-            ZONES[n % ZONES.len()], "--target", "99.5", "--out", out.to_str().unwrap(),
+            "report",
+            "--store",
+            folder,
+            "--keys",
+            keys,
+            "--tenant",
+            &name,
+            "--month",
+            "2026-10",
+            "--time-zone",
+            ZONES[n % ZONES.len()],
+            "--target",
+            "99.5",
+            "--out",
+            out.to_str().unwrap(),
         ];
         ok(&args);
         let exact = &oracle[store.tenant("tv", tenant).as_str()];
@@ -325,17 +393,39 @@ async fn every_figure_of_a_month_is_what_pyarrow_recomputes_from_the_encrypted_r
             // The same digits in every form.
             let availability = told["availability_pct"].as_str().unwrap();
             assert_eq!(document["rows"][i]["availability"], availability);
-            assert!(html.contains(&format!("{availability} %")), "{tenant} {availability}");
+            assert!(
+                html.contains(&format!("{availability} %")),
+                "{tenant} {availability}"
+            );
         }
         let told: Vec<Vec<String>> = table(&file("-incidents.csv"))
             .iter()
-            .map(|i| ["start", "probe", "end", "downtime_min", "reason", "step", "regions", "open"].map(|c| i[c].as_str().unwrap().to_owned()).to_vec())
+            .map(|i| {
+                [
+                    "start",
+                    "probe",
+                    "end",
+                    "downtime_min",
+                    "reason",
+                    "step",
+                    "regions",
+                    "open",
+                ]
+                .map(|c| i[c].as_str().unwrap().to_owned())
+                .to_vec()
+            })
             .collect();
         let exact: Vec<Vec<String>> = exact["incidents"]
             .as_array()
             .unwrap()
             .iter()
-            .map(|i| i.as_array().unwrap().iter().map(|f| f.as_str().map_or_else(|| f.to_string(), str::to_owned)).collect())
+            .map(|i| {
+                i.as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|f| f.as_str().map_or_else(|| f.to_string(), str::to_owned))
+                    .collect()
+            })
             .collect();
         assert_eq!(told, exact, "{tenant}");
         incidents += told.len();
@@ -344,7 +434,15 @@ async fn every_figure_of_a_month_is_what_pyarrow_recomputes_from_the_encrypted_r
     // Nothing of what was planted can be read.
     for file in walk(Path::new(folder)) {
         let bytes = fs::read(&file).unwrap();
-        for planted in ["planted", "plaintext", "tv", "live", "Timeout", "duration_us", "runner-"] {
+        for planted in [
+            "planted",
+            "plaintext",
+            "tv",
+            "live",
+            "Timeout",
+            "duration_us",
+            "runner-",
+        ] {
             let found = bytes.windows(planted.len()).any(|w| w == planted.as_bytes());
             // Two bytes come about by chance.
             assert!(!found || planted.len() < 4, "{planted} is in {}", file.display());
@@ -357,7 +455,11 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
+        if path.is_dir() {
+            files.extend(walk(&path))
+        } else {
+            files.push(path)
+        }
     }
     files
 }
@@ -365,8 +467,16 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_be_reported_is_said_and_nothing_is_written() {
     let place = tempfile::tempdir().unwrap();
-    let (keys, folder, out) = (place.path().join("keys"), place.path().join("store"), place.path().join("out"));
-    let (keys, folder, out_dir) = (keys.to_str().unwrap(), folder.to_str().unwrap(), out.to_str().unwrap());
+    let (keys, folder, out) = (
+        place.path().join("keys"),
+        place.path().join("store"),
+        place.path().join("out"),
+    );
+    let (keys, folder, out_dir) = (
+        keys.to_str().unwrap(),
+        folder.to_str().unwrap(),
+        out.to_str().unwrap(),
+    );
     ok(&["keys", "create", "--keys", keys, "tv/acme", "tv/other"]);
     let store = store(place.path());
     let mut dice = Dice(1);
@@ -376,10 +486,14 @@ async fn what_can_not_be_reported_is_said_and_nothing_is_written() {
         region: "eu",
         interval: 60,
     };
-    let records = (0..120).map(|i| record(&of, second("2026-10-01T10:00:00Z") + i * 60, &mut dice)).collect();
+    let records = (0..120)
+        .map(|i| record(&of, second("2026-10-01T10:00:00Z") + i * 60, &mut dice))
+        .collect();
     store.append("one", records).await.unwrap();
     let with = |more: &[&'static str]| {
-        let mut args = vec!["report", "--store", folder, "--keys", keys, "--out", out_dir, "--tenant"];
+        let mut args = vec![
+            "report", "--store", folder, "--keys", keys, "--out", out_dir, "--tenant",
+        ];
         args.extend(more);
         args.into_iter().map(str::to_owned).collect::<Vec<String>>()
     };
@@ -389,18 +503,39 @@ async fn what_can_not_be_reported_is_said_and_nothing_is_written() {
         refused(&args, why);
         assert!(!out.exists(), "{more:?}");
     };
-    says(&["tv/nobody", "--month", "2026-10"], "there is nothing of tenant tv/nobody in the store");
-    says(&["tv/acme", "--month", "2026-08"], "nothing is known between 2026-08-01 and 2026-08-31");
-    says(&["tv/acme", "--from", "2026-10-09", "--to", "2026-10-02"], "is after --to");
+    says(
+        &["tv/nobody", "--month", "2026-10"],
+        "there is nothing of tenant tv/nobody in the store",
+    );
+    says(
+        &["tv/acme", "--month", "2026-08"],
+        "nothing is known between 2026-08-01 and 2026-08-31",
+    );
+    says(
+        &["tv/acme", "--from", "2026-10-09", "--to", "2026-10-02"],
+        "is after --to",
+    );
     says(&["tv/acme", "--day", "2126-01-01"], "yet to come");
     says(&["tv/acme", "--month", "2026-13"], "a month is like");
-    says(&["tv/acme", "--day", "2026-10-01", "--time-zone", "Europe/Nowhere"], "no time zone Europe/Nowhere");
-    says(&["tv/acme", "--day", "2026-10-01", "--target", "100"], "at least 50 and below 100");
-    says(&["tv/acme", "--day", "2026-10-01", "--business-hours", "Mon 8-18"], "business hours must be like");
+    says(
+        &["tv/acme", "--day", "2026-10-01", "--time-zone", "Europe/Nowhere"],
+        "no time zone Europe/Nowhere",
+    );
+    says(
+        &["tv/acme", "--day", "2026-10-01", "--target", "100"],
+        "at least 50 and below 100",
+    );
+    says(
+        &["tv/acme", "--day", "2026-10-01", "--business-hours", "Mon 8-18"],
+        "business hours must be like",
+    );
     says(&["acme", "--day", "2026-10-01"], "a tenant is NAMESPACE/NAME");
     // Signed, verified, and by OpenSSL too.
     let signing = place.path().join("signing");
-    let (signing, public) = (signing.to_str().unwrap().to_owned(), place.path().join("signing.pub"));
+    let (signing, public) = (
+        signing.to_str().unwrap().to_owned(),
+        place.path().join("signing.pub"),
+    );
     ok(&["keys", "signing", &signing]);
     let args = with(&["tv/acme", "--day", "2026-10-01", "--sign"]);
     let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -412,17 +547,43 @@ async fn what_can_not_be_reported_is_said_and_nothing_is_written() {
     ok(&["verify", "--key", public, csv]);
     let signature = format!("{csv}.sig");
     let openssl = Command::new("openssl")
-        .args(["pkeyutl", "-verify", "-pubin", "-inkey", public, "-rawin", "-in", csv, "-sigfile", &signature])
+        .args([
+            "pkeyutl", "-verify", "-pubin", "-inkey", public, "-rawin", "-in", csv, "-sigfile", &signature,
+        ])
         .output()
         .unwrap();
-    assert!(openssl.status.success(), "{}", String::from_utf8_lossy(&openssl.stdout));
-    fs::write(csv, fs::read_to_string(csv).unwrap().replace("100.0000", "100.0001")).unwrap();
+    assert!(
+        openssl.status.success(),
+        "{}",
+        String::from_utf8_lossy(&openssl.stdout)
+    );
+    fs::write(
+        csv,
+        fs::read_to_string(csv).unwrap().replace("100.0000", "100.0001"),
+    )
+    .unwrap();
     refused(&["verify", "--key", public, csv], "the signature does not fit");
     // Shredded: gone for good, and its neighbour is not.
     let mine = store.tenant("tv", "acme");
     let kek = store.kms().newest(&mine).await.unwrap();
-    let copy: Vec<(std::path::PathBuf, Vec<u8>)> = walk(Path::new(folder)).into_iter().map(|p| (p.clone(), fs::read(&p).unwrap())).collect();
-    ok(&["keys", "shred", "--store", folder, "--keys", keys, "tv/acme", "--sign", &signing, "--reason", "contract ended", "--yes"]);
+    let copy: Vec<(std::path::PathBuf, Vec<u8>)> = walk(Path::new(folder))
+        .into_iter()
+        .map(|p| (p.clone(), fs::read(&p).unwrap()))
+        .collect();
+    ok(&[
+        "keys",
+        "shred",
+        "--store",
+        folder,
+        "--keys",
+        keys,
+        "tv/acme",
+        "--sign",
+        &signing,
+        "--reason",
+        "contract ended",
+        "--yes",
+    ]);
     for (path, bytes) in copy {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
@@ -430,13 +591,32 @@ async fn what_can_not_be_reported_is_said_and_nothing_is_written() {
     let args = with(&["tv/acme", "--day", "2026-10-01"]);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     refused(&args, &format!("key {kek} is not here"));
-    let error = store.append("two", vec![record(&of, 0, &mut dice)]).await.unwrap_err();
+    let error = store
+        .append("two", vec![record(&of, 0, &mut dice)])
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("was shredded"), "{error}");
-    let stone = drmwatch_results::keep::find_tombstone(&store, &mine, &fs::read_to_string(public).unwrap()).await.unwrap().unwrap();
+    let stone = drmwatch_results::keep::find_tombstone(&store, &mine, &fs::read_to_string(public).unwrap())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((stone.keys, stone.reason.as_str()), (1, "contract ended"));
-    let neighbour = Of { tenant: "other", ..of };
-    store.append("two", vec![record(&neighbour, 0, &mut dice)]).await.unwrap();
-    assert_eq!(store.records(&store.tenant("tv", "other"), date(1970, 1, 1)).await.unwrap().len(), 1);
+    let neighbour = Of {
+        tenant: "other",
+        ..of
+    };
+    store
+        .append("two", vec![record(&neighbour, 0, &mut dice)])
+        .await
+        .unwrap();
+    assert_eq!(
+        store
+            .records(&store.tenant("tv", "other"), date(1970, 1, 1))
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! `--once`: a mounted plan, one run, an exit code.
 
-use crate::{OUR_ERROR, confirm, evidence, options::Options};
+use crate::{
+    OUR_ERROR, confirm, evidence,
+    options::Options,
+    results::{self, Slot},
+};
 use drmwatch_plan::{CREDENTIAL_PREFIX, Due, Outcome, PLAN_KEY, Plan, Secrets, Verdict};
 use drmwatch_probe::{Engine, Prepared, ProbeState};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::{fs, io, path::Path, process::ExitCode, time::Duration};
 use tokio::time::sleep;
 use tracing::{error, warn};
@@ -22,16 +26,30 @@ pub async fn run(folder: &Path, options: &Options, engine: &Engine) -> ExitCode 
             return ExitCode::from(OUR_ERROR);
         }
     };
-    let outcome = match Prepared::new(plan, secrets, engine.resolver()) {
+    let begun = engine.now();
+    let (outcome, other) = match Prepared::new(plan.clone(), secrets, engine.resolver()) {
         Ok(prepared) => {
-            let outcome = attempt(engine, &prepared).await;
+            let attempts = attempt(engine, &prepared).await;
             if let Some(folder) = &options.evidence {
-                evidence::keep(folder, prepared.plan(), &outcome);
+                evidence::keep(folder, prepared.plan(), &attempts.0.1);
             }
-            outcome
+            attempts
         }
-        Err(error) => Outcome::without_steps(error.verdict(), error.to_string(), engine.now()),
+        Err(error) => {
+            let outcome = Outcome::without_steps(error.verdict(), error.to_string(), engine.now());
+            ((1, outcome), None)
+        }
     };
+    let runs = [
+        Some((outcome.0, true, &outcome.1)),
+        other.as_ref().map(|o| (o.0, false, &o.1)),
+    ];
+    let slot = Slot {
+        at: begun,
+        next: next(&plan, begun),
+    };
+    results::once(options, &plan, slot, runs.into_iter().flatten()).await;
+    let outcome = outcome.1;
     println!("{}", serde_json::to_string(&outcome).unwrap_or_default());
     if let Some(path) = options.termination_log.as_deref()
         && let Err(error) = fs::write(path, message(outcome.clone()))
@@ -42,18 +60,27 @@ pub async fn run(folder: &Path, options: &Options, engine: &Engine) -> ExitCode 
     crate::exit_code(outcome.verdict)
 }
 
-/// One run, and another where it failed and that may be a blip. The next Job may begin an interval after this one
-/// began, which took some seconds to come here.
-async fn attempt(engine: &Engine, prepared: &Prepared) -> Outcome {
+/// When the next slot is due.
+fn next(plan: &Plan, after: Timestamp) -> Option<Timestamp> {
+    match plan.interval_seconds {
+        Some(seconds) => Some(after + SignedDuration::from_secs(seconds.into())),
+        None => Due::of(plan).ok().flatten().and_then(|due| due.next(after)),
+    }
+}
+
+/// An attempt: its number, and what it found.
+type Attempt = (u8, Outcome);
+
+/// One run, and another where it failed and that may be a blip: what decides, and what does not. The next Job may begin
+/// an interval after this one began, which took some seconds to come here.
+async fn attempt(engine: &Engine, prepared: &Prepared) -> (Attempt, Option<Attempt>) {
     let plan = prepared.plan();
     let begun = engine.now();
     let first = engine.run(prepared, &mut ProbeState::default()).await;
-    let next = match plan.interval_seconds {
-        Some(seconds) => Some(begun + SignedDuration::from_secs(i64::from(seconds) - START_SECONDS)),
-        None => Due::of(plan).ok().flatten().and_then(|due| due.next(begun)),
-    };
+    let late = SignedDuration::from_secs(plan.interval_seconds.map_or(0, |_| START_SECONDS));
+    let next = next(plan, begun).map(|next| next - late);
     let Some(room) = confirm::room(&first, engine.now(), next) else {
-        return first;
+        return ((1, first), None);
     };
     sleep(confirm::AFTER).await;
     let whole = Duration::from_secs(plan.timeout_seconds.into());
@@ -65,7 +92,8 @@ async fn attempt(engine: &Engine, prepared: &Prepared) -> Outcome {
         let (step, reason) = (first.step.as_deref().unwrap_or_default(), first.verdict);
         warn!(step, %reason, message = first.message, "the probe failed, and passed when it was looked at again: this does not count");
     }
-    confirm::judge(first, second, room < whole).1
+    let (decides, outcome, other) = confirm::judge(first, second, room < whole);
+    ((decides, outcome), Some((3 - decides, other)))
 }
 
 fn read(folder: &Path) -> io::Result<(Plan, Secrets)> {

@@ -62,7 +62,12 @@ pub struct Options {
     pub cache_key: Option<PathBuf>,
     /// Where results are kept: a folder, or a URL (s3://BUCKET/PREFIX, gs://, az://) whose credentials are read from the
     /// environment. Without it none are.
-    #[arg(long, value_name = "PLACE", env = "DRMWATCH_RESULTS", requires_all = ["results_keys", "results_spool"])]
+    #[arg(
+        long,
+        value_name = "PLACE",
+        env = "DRMWATCH_RESULTS",
+        requires = "results_keys"
+    )]
     pub results: Option<String>,
     /// Folder of the keys under which they are encrypted (`drmwatch keys`).
     #[arg(long, value_name = "FOLDER", env = "DRMWATCH_RESULTS_KEYS")]

@@ -4,8 +4,8 @@
 
 use crate::{options::Options, slots::Cause};
 use drmwatch_metrics::{
-    Metrics, Owner, RESULTS_BEHIND, RESULTS_ERRORS, RESULTS_LOST, RESULTS_RECORDED, RESULTS_SHIPPED, RESULTS_SPOOL_BYTES,
-    RESULTS_WAITING,
+    Metrics, Owner, RESULTS_BEHIND, RESULTS_ERRORS, RESULTS_LOST, RESULTS_RECORDED, RESULTS_SHIPPED,
+    RESULTS_SPOOL_BYTES, RESULTS_WAITING,
 };
 use drmwatch_plan::{Outcome, Plan};
 use drmwatch_results::{
@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use std::{
     io,
     path::Path,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, RwLock, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 use tokio::{sync::Notify, time::sleep};
@@ -26,6 +26,8 @@ use tracing::{info, warn};
 
 /// How often what is closed is shipped.
 const EVERY: Duration = Duration::from_secs(10);
+/// How long a Job waits for the store.
+const ONCE: Duration = Duration::from_secs(15);
 /// How long a stop waits for the store.
 const AT_THE_END: Duration = Duration::from_secs(5);
 
@@ -52,12 +54,34 @@ pub struct Slot {
     pub next: Option<Timestamp>,
 }
 
+/// Maintenance windows that exclude a probe from the SLA while they are open. Clones share it.
+#[derive(Clone, Default)]
+pub struct Excluded(Arc<RwLock<Option<Box<str>>>>);
+
+impl Excluded {
+    /// These are open.
+    pub fn set(&self, windows: &[String]) {
+        let words = (!windows.is_empty()).then(|| windows.join(",").into_boxed_str());
+        *self.0.write().unwrap_or_else(|e| e.into_inner()) = words;
+    }
+
+    fn words(&self) -> Option<String> {
+        let words = self.0.read().unwrap_or_else(|e| e.into_inner());
+        words.as_deref().map(str::to_owned)
+    }
+}
+
 impl Recorder {
     /// The recorder that the options name. `shards`: of the pool. A store that can't be opened is an error: results that
     /// nobody keeps must not go unnoticed.
     pub fn open(options: &Options, shards: Option<u32>, metrics: &Metrics) -> io::Result<Recorder> {
-        let (Some(place), Some(keys), Some(folder)) = (&options.results, &options.results_keys, &options.results_spool) else {
+        let (Some(place), Some(keys)) = (&options.results, &options.results_keys) else {
             return Ok(Recorder::default());
+        };
+        let Some(folder) = &options.results_spool else {
+            return Err(io::Error::other(
+                "--results needs --results-spool, a folder in which results wait for the store",
+            ));
         };
         let wrong = |e: &dyn std::fmt::Display| io::Error::other(format!("results can't be kept: {e}"));
         let names = Names::read(keys).map_err(|e| wrong(&e))?;
@@ -74,11 +98,20 @@ impl Recorder {
         let (spool, shelf, found) = spool::open(folder, &key, limits)?;
         if found.lost > 0 || found.torn > 0 {
             let (records, bytes) = (found.lost, found.torn);
-            warn!(records, bytes, "the process before died: so many results that it had received were not written, and so many bytes are no whole frame");
+            warn!(
+                records,
+                bytes,
+                "the process before died: so many results that it had received were not written, and so many bytes are no whole frame"
+            );
         }
         info!(store = ?store, spool = %folder.display(), "results are kept");
         let program = Owner::program();
-        for metric in [&RESULTS_RECORDED, &RESULTS_LOST, &RESULTS_SHIPPED, &RESULTS_ERRORS] {
+        for metric in [
+            &RESULTS_RECORDED,
+            &RESULTS_LOST,
+            &RESULTS_SHIPPED,
+            &RESULTS_ERRORS,
+        ] {
             metrics.add(metric, &program, &[], 0);
         }
         let open = Arc::new(Open {
@@ -104,16 +137,21 @@ impl Recorder {
         }));
     }
 
-    /// A run. `attempt`: which of its slot; `counts`: whether it decides.
-    pub fn run(&self, plan: &Plan, slot: Slot, attempt: u8, counts: bool, outcome: &Outcome) {
-        self.keep(plan, slot, |place| Record::run(plan, place, attempt, counts, outcome));
+    /// A run. `attempt`: which of its slot, and whether it decides.
+    pub fn run(&self, plan: &Plan, slot: Slot, attempt: (u8, bool), excluded: &Excluded, outcome: &Outcome) {
+        self.keep(plan, slot, |place| Record {
+            maintenance: excluded.words(),
+            ..Record::run(plan, place, attempt.0, attempt.1, outcome)
+        });
     }
 
     /// Slots that were not run, the last of them this one.
     pub fn missed(&self, plan: &Plan, slot: Slot, cause: Cause, slots: u64) {
         if slots > 0 {
             let slots = u32::try_from(slots).unwrap_or(u32::MAX);
-            self.keep(plan, slot, |place| Record::missed(plan, place, cause.label(), slots));
+            self.keep(plan, slot, |place| {
+                Record::missed(plan, place, cause.label(), slots)
+            });
         }
     }
 
@@ -127,8 +165,13 @@ impl Recorder {
     pub async fn close(&self) {
         if let Some(open) = &self.0 {
             open.stop.notify_one();
-            if tokio::time::timeout(AT_THE_END, open.stopped.notified()).await.is_err() {
-                warn!("the store does not answer: what was not shipped is shipped by who opens the spool next");
+            if tokio::time::timeout(AT_THE_END, open.stopped.notified())
+                .await
+                .is_err()
+            {
+                warn!(
+                    "the store does not answer: what was not shipped is shipped by who opens the spool next"
+                );
             }
         }
     }
@@ -164,7 +207,11 @@ impl Open {
                 metrics.set(&RESULTS_WAITING, &program, &[], round.keyless as f64);
                 if let Some(error) = round.error {
                     metrics.add(&RESULTS_ERRORS, &program, &[], 1);
-                    warn!(error, waiting = round.waiting, "the store does not take results; they are kept here");
+                    warn!(
+                        error,
+                        waiting = round.waiting,
+                        "the store does not take results; they are kept here"
+                    );
                 }
             }
             Err(error) => {
@@ -179,8 +226,56 @@ impl Open {
         let received = counts.received.load(Ordering::Relaxed) as f64;
         let before = metrics.value(&RESULTS_RECORDED, &program, &[]).unwrap_or(0.0);
         metrics.add(&RESULTS_RECORDED, &program, &[], (received - before) as u64);
-        metrics.set(&RESULTS_SPOOL_BYTES, &program, &[], counts.bytes.load(Ordering::Relaxed) as f64);
+        metrics.set(
+            &RESULTS_SPOOL_BYTES,
+            &program,
+            &[],
+            counts.bytes.load(Ordering::Relaxed) as f64,
+        );
         metrics.set(&RESULTS_BEHIND, &program, &[], oldest(shelf).as_secs_f64());
+    }
+}
+
+/// Keeps the runs of a Job. It has no disk of its own on which they could wait: what the store does not take is lost to it,
+/// and said; the outcome is in the termination message all the same.
+pub async fn once(
+    options: &Options,
+    plan: &Plan,
+    slot: Slot,
+    runs: impl Iterator<Item = (u8, bool, &Outcome)>,
+) {
+    let (Some(place), Some(keys)) = (&options.results, &options.results_keys) else {
+        return;
+    };
+    let until_next = slot.next.map(|next| next.duration_since(slot.at).as_secs());
+    let of = Place {
+        runner: &options.identity,
+        shard: None,
+        slot: slot.at,
+        stands_seconds: until_next.and_then(|s| u32::try_from(s).ok()).unwrap_or(u32::MAX),
+    };
+    let excluded = Excluded::default();
+    excluded.set(&plan.excluded_by);
+    let records: Vec<Record> = runs
+        .map(|(n, counts, outcome)| Record {
+            maintenance: excluded.words(),
+            ..Record::run(plan, of, n, counts, outcome)
+        })
+        .collect();
+    let Some(id) = records.first().map(Record::run_id) else {
+        return;
+    };
+    let batch: String = id.iter().map(|b| format!("{b:02x}")).collect();
+    let kept = async {
+        let names = Names::read(keys).map_err(|e| e.to_string())?;
+        let store =
+            Store::open(place, Arc::new(Folder::new(keys.clone())), names).map_err(|e| e.to_string())?;
+        store.append(&batch, records).await.map_err(|e| e.to_string())
+    };
+    match tokio::time::timeout(ONCE, kept).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(error, "the result is not kept"),
+        Err(_) => warn!("the result is not kept: the store does not answer"),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     gate::Gate,
     load::Load,
     memory::Memory,
+    results::Excluded,
     sink::Sink,
     slots::{Cause, Shared, Slots},
     stop::{Stop, Stopper},
@@ -59,6 +60,7 @@ struct Task {
     prepared: Arc<Prepared>,
     owner: Owner,
     fingerprint: u64,
+    excluded: Excluded,
     stop: Stopper,
     handle: JoinHandle<()>,
 }
@@ -110,7 +112,8 @@ impl Scheduler {
     /// nobody had it, where that is known.
     pub fn upsert(&mut self, plan: Plan, secrets: Secrets, fingerprint: u64, unowned: Option<Timestamp>) {
         let known = self.tasks.get(&plan.uid);
-        if known.is_some_and(|t| t.fingerprint == fingerprint) {
+        if let Some(known) = known.filter(|t| t.fingerprint == fingerprint) {
+            known.excluded.set(&plan.excluded_by);
             return;
         }
         self.places.note(&plan);
@@ -144,11 +147,14 @@ impl Scheduler {
         match Prepared::new(plan.clone(), secrets, self.shared.engine.resolver()) {
             Ok(prepared) => {
                 let prepared = Arc::new(prepared);
-                let (stop, handle) = self.start(prepared.clone(), owner.clone(), due, unowned);
+                let excluded = Excluded::default();
+                excluded.set(&plan.excluded_by);
+                let (stop, handle) = self.start(prepared.clone(), owner.clone(), due, unowned, excluded.clone());
                 let task = Task {
                     prepared,
                     owner,
                     fingerprint,
+                    excluded,
                     stop,
                     handle,
                 };
@@ -171,6 +177,7 @@ impl Scheduler {
         owner: Owner,
         due: Due,
         unowned: Option<Timestamp>,
+        excluded: Excluded,
     ) -> (Stopper, JoinHandle<()>) {
         let (stop, stopped) = crate::stop::stop();
         let slots = Slots {
@@ -181,6 +188,7 @@ impl Scheduler {
             owner,
             due,
             unowned,
+            excluded,
             stopped,
         };
         (stop, tokio::spawn(slots.forever()))
@@ -225,10 +233,10 @@ impl Scheduler {
     pub fn go_on(&mut self, uids: &[String], since: Timestamp) {
         for uid in uids {
             let Some(task) = self.tasks.get(uid) else { continue };
-            let (prepared, owner) = (task.prepared.clone(), task.owner.clone());
+            let (prepared, owner, excluded) = (task.prepared.clone(), task.owner.clone(), task.excluded.clone());
             // It could be read before.
             if let Ok(Some(due)) = Due::of(prepared.plan()) {
-                let started = self.start(prepared, owner, due, Some(since));
+                let started = self.start(prepared, owner, due, Some(since), excluded);
                 if let Some(task) = self.tasks.get_mut(uid) {
                     (task.stop, task.handle) = started;
                 }

@@ -7,7 +7,7 @@ use crate::{
     gate::{Gate, Lanes, Place},
     load::Load,
     memory::Memory,
-    results::Slot,
+    results::{Excluded, Slot},
     sink::Sink,
     stop::{Stop, Stopped},
 };
@@ -95,6 +95,8 @@ pub struct Slots {
     pub steps: u64,
     /// Since when nobody had it, where that is known.
     pub unowned: Option<Timestamp>,
+    /// Maintenance windows that exclude it from the SLA.
+    pub excluded: Excluded,
     pub stopped: Stopped,
 }
 
@@ -106,7 +108,8 @@ impl Slots {
     /// So many slots were missed, the last of them this one.
     fn missed(&self, cause: Cause, slots: u64, last: Timestamp) {
         let sink = &self.shared.sink;
-        sink.metrics.add(&SLOTS_MISSED, &self.owner, &[cause.label()], slots);
+        sink.metrics
+            .add(&SLOTS_MISSED, &self.owner, &[cause.label()], slots);
         sink.recorder.missed(self.plan(), self.place(last), cause, slots);
     }
 
@@ -290,7 +293,7 @@ impl Slots {
                 shared
                     .sink
                     .recorder
-                    .run(self.plan(), self.place(slot), attempt, true, outcome);
+                    .run(self.plan(), self.place(slot), (attempt, true), &self.excluded, outcome);
             }
             Err(cause) => self.missed(*cause, 1, slot),
         }
@@ -319,7 +322,8 @@ impl Slots {
         let whole = Duration::from_secs(self.plan().timeout_seconds.into());
         let (decides, outcome, other) = confirm::judge(first, second, room < whole);
         let (plan, place) = (self.plan(), self.place(slot));
-        shared.sink.recorder.run(plan, place, 3 - decides, false, &other);
+        let recorder = &shared.sink.recorder;
+        recorder.run(plan, place, (3 - decides, false), &self.excluded, &other);
         (decides, outcome)
     }
 

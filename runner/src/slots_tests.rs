@@ -160,6 +160,7 @@ fn slots(
         due: Due::of(&plan).unwrap().unwrap(),
         steps: Memory::steps(&plan),
         unowned: None,
+        excluded: Default::default(),
         stopped,
         prepared: Arc::new(
             Prepared::behind(

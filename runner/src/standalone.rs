@@ -176,11 +176,18 @@ fn apply(
     }
 }
 
-/// Changes whenever plan or secrets do.
+/// Changes whenever plan or secrets do. Not when a maintenance window excludes it from the SLA: what runs is the same.
 pub fn fingerprint(plan: &Plan, secrets: &drmwatch_plan::Secrets) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
-    serde_json::to_string(plan).unwrap_or_default().hash(&mut hasher);
+    let text = match plan.excluded_by.is_empty() {
+        true => serde_json::to_string(plan),
+        false => serde_json::to_string(&Plan {
+            excluded_by: Vec::new(),
+            ..plan.clone()
+        }),
+    };
+    text.unwrap_or_default().hash(&mut hasher);
     secrets.values().for_each(|v| v.hash(&mut hasher));
     hasher.finish()
 }

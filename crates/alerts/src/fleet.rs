@@ -4,7 +4,8 @@ use crate::{Group, IN_REGION, PAGE, PROBE, RUNBOOKS, Rule, RuleFile, TICKET, mai
 use drmwatch_api::Effect;
 use drmwatch_metrics::{
     BRIDGE_ACTIONS, BRIDGE_INFO, BRIDGE_OVERDUE, CACHE_ERRORS, LAST_RUN, LEADER, POOL_READY, POOL_WANTED,
-    PROBE_INFO, RUNNER_INFO, RUNNER_SATURATED, SLOTS_EXPECTED, SLOTS_FINISHED, SLOTS_MISSED, WATCHED_SINCE,
+    PROBE_INFO, RESULTS_BEHIND, RESULTS_LOST, RESULTS_WAITING, RUNNER_INFO, RUNNER_SATURATED, SLOTS_EXPECTED,
+    SLOTS_FINISHED, SLOTS_MISSED, WATCHED_SINCE,
 };
 
 /// An alert with its severity and its runbook.
@@ -44,6 +45,7 @@ pub fn infrastructure() -> RuleFile {
         operator_down(),
     ]);
     rules.extend(ticketing());
+    rules.extend(results());
     rules.push(watchdog());
     RuleFile {
         groups: vec![Group {
@@ -156,6 +158,36 @@ fn not_cached() -> Rule {
     .annotation("summary", "runner {{ $labels.instance }} can't write its plans to its disk: it could not start without the API server");
     rule.for_ = Some("15m");
     rule
+}
+
+/// Results that are not where they should be. What a runner lost is counted from nothing where its series is new: the process
+/// before it may have lost it.
+fn results() -> [Rule; 3] {
+    let (behind, lost, keyless) = (RESULTS_BEHIND.name, RESULTS_LOST.name, RESULTS_WAITING.name);
+    let failing = |what: &str, expr: String, summary: &str| {
+        alert("ResultsNotKept", TICKET, expr)
+            .label("what", what)
+            .annotation("summary", summary)
+    };
+    let mut late = failing(
+        "late",
+        format!("max by (instance) ({behind}) > 1800"),
+        "results of runner {{ $labels.instance }} have waited for {{ $value | humanizeDuration }}: the store does not take them",
+    );
+    late.for_ = Some("1m");
+    let mut gone = failing(
+        "lost",
+        format!("sum by (instance) ({lost} - ({lost} offset 1h or 0 * {lost})) > 0"),
+        "{{ $value }} results of runner {{ $labels.instance }} are lost: its disk was full or broken, or it was killed",
+    );
+    gone.keep_firing_for = Some("1h");
+    let mut waiting = failing(
+        "no_key",
+        format!("max by (instance) ({keyless}) > 0"),
+        "{{ $value }} results on runner {{ $labels.instance }} are of tenants without a key: they wait on its disk",
+    );
+    waiting.for_ = Some("30m");
+    [late, gone, waiting]
 }
 
 fn operator_down() -> Rule {

@@ -316,6 +316,18 @@ static PAGES: &[Page] = &[
         reasons: NONE,
     },
     Page {
+        alert: "ResultsNotKept",
+        means: "Results of runs are not where reports look for them: they have waited for half an hour (`late`), they are lost (`lost`), or their tenant has no key (`no_key`). Probes, alerts and dashboards are not concerned.",
+        whose: "The platform team's: the storage, the way to it, or the Secret of keys.",
+        first: &[
+            "`late`: the runner's log says what the store answers; nothing is lost while its disk has room (`drmwatch_runner_results_spool_bytes`).",
+            "`lost`: the log says how many and why. Reports show such minutes as `no data`, and coverage below 100 %.",
+            "`no_key`: the log names the tenant. `drmwatch keys create`, and put the key into the pool's Secret; they are then written.",
+        ],
+        silence: "While the storage is under maintenance: for as long as the runners' disks have room.",
+        reasons: NONE,
+    },
+    Page {
         alert: "OperatorDown",
         means: "No operator, or more than one, leads: changes of probes are not carried out. Runners go on with what they have.",
         whose: "The platform team's.",

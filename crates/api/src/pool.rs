@@ -73,6 +73,37 @@ pub struct RunnerPoolSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub evidence_claim: Option<String>,
+    /// Where its runners keep the results of every slot, encrypted (docs/results.md). Without it none are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results: Option<PoolResults>,
+}
+
+/// Where the runners of a pool keep results.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, KubeSchema)]
+#[x_kube(validation = Rule::new("[has(self.claim), has(self.url)].filter(x, x).size() == 1").message("results must have exactly one of claim, url"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PoolResults {
+    /// PersistentVolumeClaim in the pool's namespace. Several runners, and who makes reports, need one that many may write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub claim: Option<String>,
+    /// Object storage: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`. All regions may share one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 6, max = 512), regex(pattern = r"^(s3|gs|az)://[^ ]+$"))]
+    pub url: Option<String>,
+    /// Secret in the pool's namespace with the keys under which results are encrypted, as `drmwatch keys create` makes
+    /// them: `names`, and a `TENANT.vN` for each tenant.
+    #[schemars(length(min = 1, max = 253))]
+    pub keys_secret: String,
+    /// Secret in the pool's namespace whose entries become the runners' environment: credentials and endpoint of the object
+    /// storage (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`, …). Without it the pods' own identity counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub credentials_secret: Option<String>,
+    /// Seconds for which results are gathered into one batch. Defaults to 300.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub batch_seconds: Option<i32>,
 }
 
 impl RunnerPoolSpec {

@@ -384,6 +384,9 @@ fn build(objects: Objects, region: &str, egress: &EgressPolicy, now: Timestamp, 
                         .or_default()
                         .extend(effects);
                     plan.suspend |= window.spec.effects.contains(&Effect::Pause);
+                    if window.spec.effects.contains(&Effect::ExcludeFromSla) {
+                        plan.excluded_by.push(window.metadata.name.clone().unwrap_or_default());
+                    }
                 }
                 match secrets(&plan, &objects.secrets) {
                     Ok(secrets) => {

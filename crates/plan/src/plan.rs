@@ -65,6 +65,9 @@ pub struct Plan {
     /// Whether no slot is due.
     #[serde(default)]
     pub suspend: bool,
+    /// Names of the maintenance windows that are open now and exclude it from the SLA: they stand in its results.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded_by: Vec<String>,
     /// The credentials that it needs, by name, and where their values lie.
     #[serde(default)]
     pub credentials: LiteMap<String, SecretKeyRef>,

@@ -14,7 +14,11 @@ const INCIDENTS: &str = "tenant,probe,start,end,downtime_min,reason,step,regions
 /// A field. What a spreadsheet would take for a formula begins with an apostrophe; numbers are none.
 fn field(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
-    let text = if formula { format!("'{text}") } else { text.to_owned() };
+    let text = if formula {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    };
     match text.contains(['"', ',', '\n', '\r']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text,
@@ -104,7 +108,13 @@ mod tests {
         assert_eq!(field("a,b"), "\"a,b\"");
         assert_eq!(field("say \"no\"\r\n"), "\"say \"\"no\"\"\r\n\"");
         assert_eq!(field("=HYPERLINK(\"x\")"), "\"'=HYPERLINK(\"\"x\"\")\"");
-        assert_eq!((field("@SUM(A1)"), field("+1+1"), field("-cmd")), ("'@SUM(A1)".into(), "'+1+1".into(), "'-cmd".into()));
-        assert_eq!((field("-1.5"), field("ünïcode")), ("-1.5".into(), "ünïcode".into()));
+        assert_eq!(
+            (field("@SUM(A1)"), field("+1+1"), field("-cmd")),
+            ("'@SUM(A1)".into(), "'+1+1".into(), "'-cmd".into())
+        );
+        assert_eq!(
+            (field("-1.5"), field("ünïcode")),
+            ("-1.5".into(), "ünïcode".into())
+        );
     }
 }

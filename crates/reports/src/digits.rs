@@ -44,7 +44,9 @@ impl Digits {
 
     /// An instant in UTC, ISO 8601.
     pub fn instant(second: i64) -> String {
-        Timestamp::from_second(second).map(|t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default()
+        Timestamp::from_second(second)
+            .map(|t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+            .unwrap_or_default()
     }
 
     /// An instant as clocks of a zone show it, to the minute.
@@ -57,7 +59,11 @@ impl Digits {
     pub fn length(minutes: u64) -> String {
         let (days, hours, rest) = (minutes / 1440, minutes % 1440 / 60, minutes % 60);
         let parts = [(days, "d"), (hours, "h"), (rest, "min")];
-        let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect();
+        let parts: Vec<String> = parts
+            .iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, unit)| format!("{n} {unit}"))
+            .collect();
         match parts.is_empty() {
             true => "0 min".to_owned(),
             false => parts.join(" "),
@@ -74,8 +80,17 @@ mod tests {
         assert_eq!(Digits::percent(43_199, 43_200), "99.9976");
         assert_eq!(Digits::percent(9_999_999, 10_000_000), "99.9999");
         assert_eq!(Digits::percent(1, 1), "100.0000");
-        assert_eq!((Digits::percent(0, 5), Digits::percent(0, 0)), ("0.0000".into(), String::new()));
-        assert_eq!((Digits::length(0), Digits::length(1505)), ("0 min".into(), "1 d 1 h 5 min".into()));
-        assert_eq!((Digits::number(Some(43.2), 3), Digits::number(Some(100.0), 1)), ("43.2".into(), "100".into()));
+        assert_eq!(
+            (Digits::percent(0, 5), Digits::percent(0, 0)),
+            ("0.0000".into(), String::new())
+        );
+        assert_eq!(
+            (Digits::length(0), Digits::length(1505)),
+            ("0 min".into(), "1 d 1 h 5 min".into())
+        );
+        assert_eq!(
+            (Digits::number(Some(43.2), 3), Digits::number(Some(100.0), 1)),
+            ("43.2".into(), "100".into())
+        );
     }
 }

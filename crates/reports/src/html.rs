@@ -39,7 +39,11 @@ fn text(of: &str) -> String {
 }
 
 fn percent(of: &str) -> String {
-    if of.is_empty() { "–".into() } else { format!("{of} %") }
+    if of.is_empty() {
+        "–".into()
+    } else {
+        format!("{of} %")
+    }
 }
 
 fn millis(of: Option<f64>) -> String {
@@ -47,14 +51,21 @@ fn millis(of: Option<f64>) -> String {
 }
 
 fn tile(page: &mut String, value: &str, name: &str) {
-    let _ = write!(page, "<div class=tile><b>{}</b><span>{}</span></div>", text(value), text(name));
+    let _ = write!(
+        page,
+        "<div class=tile><b>{}</b><span>{}</span></div>",
+        text(value),
+        text(name)
+    );
 }
 
 /// What a day looks like in the strip: the worst that it was.
 fn colour(day: &DayFigures) -> (&'static str, &'static str) {
     let of = &day.figures;
     match () {
-        () if of.down > 0 && of.counted > 0 && of.bad() * 100 >= of.counted => ("var(--bad)", "down for a hundredth or more"),
+        () if of.down > 0 && of.counted > 0 && of.bad() * 100 >= of.counted => {
+            ("var(--bad)", "down for a hundredth or more")
+        }
         () if of.down > 0 => ("#e58a83", "down"),
         () if of.degraded > 0 => ("var(--warn)", "degraded"),
         () if of.no_data > 0 && of.up == 0 => ("var(--none)", "no data"),
@@ -67,7 +78,10 @@ fn colour(day: &DayFigures) -> (&'static str, &'static str) {
 fn strip(page: &mut String, report: &Report) {
     let days = &report.days;
     let wide = 1000.0 / days.len().max(1) as f64;
-    let _ = write!(page, "<svg viewBox='0 0 1000 74' role=img aria-label='Each day of the period'>");
+    let _ = write!(
+        page,
+        "<svg viewBox='0 0 1000 74' role=img aria-label='Each day of the period'>"
+    );
     for (i, day) in days.iter().enumerate() {
         let (fill, words) = colour(day);
         let x = i as f64 * wide;
@@ -82,7 +96,11 @@ fn strip(page: &mut String, report: &Report) {
         // As many dates as there is room for.
         let every = (70.0 / wide).ceil().max(1.0) as usize;
         if i % every == 0 {
-            let _ = write!(page, "<text x='{x:.1}' y='66'>{}</text>", day.date.get(5..).unwrap_or_default());
+            let _ = write!(
+                page,
+                "<text x='{x:.1}' y='66'>{}</text>",
+                day.date.get(5..).unwrap_or_default()
+            );
         }
     }
     page.push_str("</svg><p class=key>");
@@ -100,7 +118,11 @@ fn strip(page: &mut String, report: &Report) {
 }
 
 fn trend(page: &mut String, report: &Report) {
-    let most = report.days.iter().filter_map(|d| d.latency.p95).fold(0.0, f64::max);
+    let most = report
+        .days
+        .iter()
+        .filter_map(|d| d.latency.p95)
+        .fold(0.0, f64::max);
     if most <= 0.0 {
         page.push_str("<p class=soft>No run passed.</p>");
         return;
@@ -113,9 +135,20 @@ fn trend(page: &mut String, report: &Report) {
     page.push_str("<svg viewBox='0 0 1000 190' role=img aria-label='Latency by day'>");
     for part in [0.0, 0.5, 1.0] {
         let (_, y) = place(0, top * part);
-        let _ = write!(page, "<line x1='60' x2='990' y1='{y:.1}' y2='{y:.1}' stroke='var(--line)'/><text x='54' y='{:.1}' text-anchor='end'>{} ms</text>", y + 4.0, Digits::number(Some(top * part / 1000.0), 1));
+        let _ = write!(
+            page,
+            "<line x1='60' x2='990' y1='{y:.1}' y2='{y:.1}' stroke='var(--line)'/><text x='54' y='{:.1}' text-anchor='end'>{} ms</text>",
+            y + 4.0,
+            Digits::number(Some(top * part / 1000.0), 1)
+        );
     }
-    for (colour, of) in [("#1f6fb2", (|d: &DayFigures| d.latency.p50) as fn(&DayFigures) -> Option<f64>), ("#c9820a", |d| d.latency.p95)] {
+    for (colour, of) in [
+        (
+            "#1f6fb2",
+            (|d: &DayFigures| d.latency.p50) as fn(&DayFigures) -> Option<f64>,
+        ),
+        ("#c9820a", |d| d.latency.p95),
+    ] {
         let mut path = String::new();
         let mut pen = 'M';
         for (i, day) in report.days.iter().enumerate() {
@@ -129,12 +162,19 @@ fn trend(page: &mut String, report: &Report) {
             let _ = write!(page, "<circle cx='{x:.1}' cy='{y:.1}' r='2.5' fill='{colour}'/>");
             pen = 'L';
         }
-        let _ = write!(page, "<path d='{path}' fill='none' stroke='{colour}' stroke-width='2'/>");
+        let _ = write!(
+            page,
+            "<path d='{path}' fill='none' stroke='{colour}' stroke-width='2'/>"
+        );
     }
     let every = (75.0 / step).ceil().max(1.0) as usize;
     for (i, day) in report.days.iter().enumerate().step_by(every) {
         let (x, _) = place(i, 0.0);
-        let _ = write!(page, "<text x='{x:.1}' y='180' text-anchor='middle'>{}</text>", day.date.get(5..).unwrap_or_default());
+        let _ = write!(
+            page,
+            "<text x='{x:.1}' y='180' text-anchor='middle'>{}</text>",
+            day.date.get(5..).unwrap_or_default()
+        );
     }
     page.push_str("</svg><p class=key><span><i style='background:#1f6fb2'></i>median</span><span><i style='background:#c9820a'></i>95th percentile</span></p>");
 }
@@ -146,8 +186,15 @@ fn probe(page: &mut String, report: &Report, row: &Row) {
         None => ("", row.probe.clone()),
         Some(region) => (" class=sub", region.clone()),
     };
-    let bad = if missed && row.region.is_none() { "n bad" } else { "n" };
-    let used = row.budget_used.map(|u| format!("{} %", Digits::number(Some(u), 1))).unwrap_or_else(|| "–".into());
+    let bad = if missed && row.region.is_none() {
+        "n bad"
+    } else {
+        "n"
+    };
+    let used = row
+        .budget_used
+        .map(|u| format!("{} %", Digits::number(Some(u), 1)))
+        .unwrap_or_else(|| "–".into());
     let _ = write!(
         page,
         "<tr{class}><td>{}</td><td class='{bad}'>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{used}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td></tr>",
@@ -156,7 +203,9 @@ fn probe(page: &mut String, report: &Report, row: &Row) {
         percent(&row.coverage),
         Digits::length(of.down),
         of.incidents.len(),
-        row.mttr_seconds.map(|s| Digits::length((s / 60.0).round() as u64)).unwrap_or_else(|| "–".into()),
+        row.mttr_seconds
+            .map(|s| Digits::length((s / 60.0).round() as u64))
+            .unwrap_or_else(|| "–".into()),
         millis(row.latency.p50),
         millis(row.latency.p95),
     );
@@ -166,15 +215,38 @@ fn compare(page: &mut String, report: &Report, before: &Total) {
     page.push_str("<h2>Compared with the period before</h2><table><tr><th></th><th class=n>this period</th><th class=n>the period before</th></tr>");
     let total = &report.total;
     let rows = [
-        ("Availability", percent(&total.availability), percent(&before.availability)),
+        (
+            "Availability",
+            percent(&total.availability),
+            percent(&before.availability),
+        ),
         ("Coverage", percent(&total.coverage), percent(&before.coverage)),
-        ("Downtime of all probes", Digits::length(total.figures.down), Digits::length(before.figures.down)),
-        ("Incidents", total.figures.incidents.len().to_string(), before.figures.incidents.len().to_string()),
-        ("Median latency", millis(total.latency.p50), millis(before.latency.p50)),
-        ("95th percentile of latency", millis(total.latency.p95), millis(before.latency.p95)),
+        (
+            "Downtime of all probes",
+            Digits::length(total.figures.down),
+            Digits::length(before.figures.down),
+        ),
+        (
+            "Incidents",
+            total.figures.incidents.len().to_string(),
+            before.figures.incidents.len().to_string(),
+        ),
+        (
+            "Median latency",
+            millis(total.latency.p50),
+            millis(before.latency.p50),
+        ),
+        (
+            "95th percentile of latency",
+            millis(total.latency.p95),
+            millis(before.latency.p95),
+        ),
     ];
     for (name, now, then) in rows {
-        let _ = write!(page, "<tr><td>{name}</td><td class=n>{now}</td><td class=n>{then}</td></tr>");
+        let _ = write!(
+            page,
+            "<tr><td>{name}</td><td class=n>{now}</td><td class=n>{then}</td></tr>"
+        );
     }
     page.push_str("</table>");
 }
@@ -182,14 +254,20 @@ fn compare(page: &mut String, report: &Report, before: &Total) {
 /// Says that a table was cut.
 fn cut(page: &mut String, whole: usize) {
     if whole > MOST {
-        let _ = write!(page, "<p class=soft>The first {MOST} of {whole}; the JSON has all.</p>");
+        let _ = write!(
+            page,
+            "<p class=soft>The first {MOST} of {whole}; the JSON has all.</p>"
+        );
     }
 }
 
 /// A report as a page.
 pub fn html(report: &Report) -> String {
     let total = &report.total;
-    let target = report.policy.target.map(|t| format!("{} %", Digits::number(Some(t), 3)));
+    let target = report
+        .policy
+        .target
+        .map(|t| format!("{} %", Digits::number(Some(t), 3)));
     let mut page = format!(
         "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>\
          <title>{0}: service level, {1} to {2}</title><style>{STYLE}</style></head><body>\
@@ -198,10 +276,17 @@ pub fn html(report: &Report) -> String {
         report.from,
         report.through,
         text(&report.time_zone),
-        if report.fixed { "" } else { " · provisional: later results may still change it" },
+        if report.fixed {
+            ""
+        } else {
+            " · provisional: later results may still change it"
+        },
     );
     let why = match report.verdict {
-        Verdict::Met => format!("Each probe was available for at least {}.", target.clone().unwrap_or_default()),
+        Verdict::Met => format!(
+            "Each probe was available for at least {}.",
+            target.clone().unwrap_or_default()
+        ),
         Verdict::Missed => format!(
             "Below {}: {}.",
             target.clone().unwrap_or_default(),
@@ -210,27 +295,60 @@ pub fn html(report: &Report) -> String {
         Verdict::NoTarget => "No objective of availability was agreed.".into(),
         Verdict::NotMeasured => "Not a minute of the period counts; see what was excluded.".into(),
     };
-    let _ = write!(page, "<div class='verdict {:?}'><b>{}</b><p>{why}</p></div><div class=tiles>", report.verdict, report.verdict.words());
-    tile(&mut page, &percent(&total.availability), "availability, all probes");
-    tile(&mut page, &percent(&total.coverage), "coverage: minutes that were seen");
-    tile(&mut page, target.as_deref().unwrap_or("–"), "target for each probe");
-    tile(&mut page, &Digits::length(total.figures.down), "downtime, minutes of probes");
+    let _ = write!(
+        page,
+        "<div class='verdict {:?}'><b>{}</b><p>{why}</p></div><div class=tiles>",
+        report.verdict,
+        report.verdict.words()
+    );
+    tile(
+        &mut page,
+        &percent(&total.availability),
+        "availability, all probes",
+    );
+    tile(
+        &mut page,
+        &percent(&total.coverage),
+        "coverage: minutes that were seen",
+    );
+    tile(
+        &mut page,
+        target.as_deref().unwrap_or("–"),
+        "target for each probe",
+    );
+    tile(
+        &mut page,
+        &Digits::length(total.figures.down),
+        "downtime, minutes of probes",
+    );
     tile(&mut page, &total.figures.incidents.len().to_string(), "incidents");
-    tile(&mut page, &Digits::length(total.figures.longest() / 60), "longest outage");
+    tile(
+        &mut page,
+        &Digits::length(total.figures.longest() / 60),
+        "longest outage",
+    );
     page.push_str("</div><h2>Day by day</h2>");
     strip(&mut page, report);
     page.push_str(
         "<h2>Probes</h2><table><tr><th>Probe, and by region</th><th class=n>Availability</th><th class=n>Coverage</th>\
          <th class=n>Downtime</th><th class=n>Budget used</th><th class=n>Incidents</th><th class=n>MTTR</th><th class=n>Median</th><th class=n>p95</th></tr>",
     );
-    report.rows.iter().take(MOST).for_each(|row| probe(&mut page, report, row));
+    report
+        .rows
+        .iter()
+        .take(MOST)
+        .for_each(|row| probe(&mut page, report, row));
     page.push_str("</table>");
     cut(&mut page, report.rows.len());
     page.push_str("<h2>Incidents</h2>");
     if report.incidents.is_empty() {
         page.push_str("<p class=soft>None.</p>");
     } else {
-        let _ = write!(page, "<table><tr><th>Since ({})</th><th>Probe</th><th class=n>Down</th><th>Why</th><th>Step</th><th>Regions</th></tr>", text(&report.time_zone));
+        let _ = write!(
+            page,
+            "<table><tr><th>Since ({})</th><th>Probe</th><th class=n>Down</th><th>Why</th><th>Step</th><th>Regions</th></tr>",
+            text(&report.time_zone)
+        );
         for incident in report.incidents.iter().take(MOST) {
             let cause = incident.cause.as_ref();
             let _ = write!(
@@ -258,10 +376,19 @@ pub fn html(report: &Report) -> String {
         page.push_str("<p class=soft>Nothing: each minute was seen, and no window was open.</p>");
     }
     if total.missed > 0 {
-        let _ = write!(page, "<p>{} of {} slots were not run, as the runners said.</p>", total.missed, total.runs + total.missed);
+        let _ = write!(
+            page,
+            "<p>{} of {} slots were not run, as the runners said.</p>",
+            total.missed,
+            total.runs + total.missed
+        );
     }
     if !report.exclusions.is_empty() {
-        let _ = write!(page, "<table><tr><th>Since ({})</th><th>Probe</th><th>What</th><th class=n>How long</th></tr>", text(&report.time_zone));
+        let _ = write!(
+            page,
+            "<table><tr><th>Since ({})</th><th>Probe</th><th>What</th><th class=n>How long</th></tr>",
+            text(&report.time_zone)
+        );
         for gap in report.exclusions.iter().take(MOST) {
             let what = match gap.state {
                 State::Maintenance => "maintenance window",

@@ -10,7 +10,9 @@ mod model;
 pub use csv::{csv, csv_line, incidents_csv};
 pub use digits::Digits;
 pub use html::html;
-pub use model::{DayFigures, Exclusion, Latency, Report, ReportIncident, Request, Row, Total, Verdict, build};
+pub use model::{
+    DayFigures, Exclusion, Latency, Report, ReportIncident, Request, Row, Total, Verdict, build,
+};
 
 /// A report as JSON (docs/reports.md).
 pub fn json(report: &Report) -> String {

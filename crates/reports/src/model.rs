@@ -250,7 +250,9 @@ fn row(key: &(String, Option<String>), parts: &[&Rollup], request: &Request, end
     let target = request.policy.target;
     Row {
         probe: probe.clone(),
-        service: probe.strip_prefix(&format!("{}-", request.tenant)).map(str::to_owned),
+        service: probe
+            .strip_prefix(&format!("{}-", request.tenant))
+            .map(str::to_owned),
         region: region.clone(),
         runs: whole.runs,
         passed: whole.passed,
@@ -275,16 +277,23 @@ fn total(days: &Days, request: &Request) -> Option<(Total, (i64, i64), Vec<Row>)
     let end = all().map(Rollup::end).max()?;
     let mut by: BTreeMap<(String, Option<String>), Vec<&Rollup>> = BTreeMap::new();
     for rollup in all() {
-        by.entry((rollup.probe.clone(), rollup.region.clone())).or_default().push(rollup);
+        by.entry((rollup.probe.clone(), rollup.region.clone()))
+            .or_default()
+            .push(rollup);
     }
-    let rows: Vec<Row> = by.iter().map(|(key, parts)| row(key, parts, request, (start, end))).collect();
+    let rows: Vec<Row> = by
+        .iter()
+        .map(|(key, parts)| row(key, parts, request, (start, end)))
+        .collect();
     let (mut sum, mut sketch) = (Figures::default(), Sketch::default());
     let (mut runs, mut missed) = (0, 0);
     for own in rows.iter().filter(|r| r.region.is_none()) {
         sum.add(&own.figures);
         (runs, missed) = (runs + own.runs, missed + own.missed);
     }
-    all().filter(|r| r.region.is_none()).for_each(|r| sketch.merge(&r.latency));
+    all()
+        .filter(|r| r.region.is_none())
+        .for_each(|r| sketch.merge(&r.latency));
     let total = Total {
         probes: rows.iter().filter(|r| r.region.is_none()).count(),
         runs,
@@ -300,7 +309,12 @@ fn total(days: &Days, request: &Request) -> Option<(Total, (i64, i64), Vec<Row>)
 fn day(date: Date, rollups: &[Rollup], request: &Request) -> DayFigures {
     let (mut sum, mut sketch) = (Figures::default(), Sketch::default());
     for rollup in rollups.iter().filter(|r| r.region.is_none()) {
-        sum.add(&figures(rollup.start, &rollup.spans, &request.policy, &request.zone));
+        sum.add(&figures(
+            rollup.start,
+            &rollup.spans,
+            &request.policy,
+            &request.zone,
+        ));
         sketch.merge(&rollup.latency);
     }
     DayFigures {
@@ -353,7 +367,9 @@ fn method(request: &Request) -> Vec<String> {
         NoDataPolicy::Up => "Minutes without data count as up; they are listed.".into(),
     });
     lines.push(match policy.maintenance {
-        MaintenancePolicy::Exclude => "Maintenance windows that exclude from the SLA do not count; they are listed.".into(),
+        MaintenancePolicy::Exclude => {
+            "Maintenance windows that exclude from the SLA do not count; they are listed.".into()
+        }
         MaintenancePolicy::Up => "Maintenance windows count as up; they are listed.".into(),
     });
     lines.push(format!(
@@ -361,10 +377,16 @@ fn method(request: &Request) -> Vec<String> {
         policy.least_minutes
     ));
     if let Some(hours) = &policy.hours {
-        lines.push(format!("Business hours: only {hours} ({}) counts.", request.zone_name));
+        lines.push(format!(
+            "Business hours: only {hours} ({}) counts.",
+            request.zone_name
+        ));
     }
     lines.push("The target holds for each probe by itself. Latencies are those of runs that passed; quantiles are within one percent (DDSketch).".to_owned());
-    lines.push(format!("Days begin at midnight in {}; other times are said to be UTC or are of that zone.", request.zone_name));
+    lines.push(format!(
+        "Days begin at midnight in {}; other times are said to be UTC or are of that zone.",
+        request.zone_name
+    ));
     lines
 }
 
@@ -397,7 +419,8 @@ pub fn build(request: &Request, days: &Days, before: &Days) -> Option<Report> {
     }
     incidents.sort_by(|a, b| (a.at, &a.probe).cmp(&(b.at, &b.probe)));
     let dates: BTreeSet<Date> = days.iter().map(|(date, ..)| *date).collect();
-    let whole = drmwatch_sla::calendar_periods(drmwatch_sla::Level::Day, request.from, request.to, &request.zone);
+    let whole =
+        drmwatch_sla::calendar_periods(drmwatch_sla::Level::Day, request.from, request.to, &request.zone);
     let complete = whole.iter().all(|(date, ..)| dates.contains(date));
     Some(Report {
         schema: 1,
@@ -417,7 +440,10 @@ pub fn build(request: &Request, days: &Days, before: &Days) -> Option<Report> {
         missed_by,
         previous: total(before, request).map(|(total, ..)| total),
         incidents,
-        days: days.iter().map(|(date, _, rollups)| day(*date, rollups, request)).collect(),
+        days: days
+            .iter()
+            .map(|(date, _, rollups)| day(*date, rollups, request))
+            .collect(),
         exclusions: exclusions(days, ends),
         method: method(request),
         total: all,

@@ -5,8 +5,9 @@ use crate::{
     record::{Kind, Record, StepRecord},
 };
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, DictionaryArray, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
-    TimestampMillisecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array, cast::AsArray,
+    Array, ArrayRef, BooleanArray, DictionaryArray, Int64Array, ListArray, RecordBatch, StringArray,
+    StructArray, TimestampMillisecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+    cast::AsArray,
     types::{Int32Type, Int64Type, TimestampMillisecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type},
 };
 use arrow_buffer::OffsetBuffer;
@@ -133,7 +134,12 @@ fn steps_of(records: &[Record]) -> Result<ArrayRef, ArrowError> {
     let element = Field::new("element", DataType::Struct(step_fields()), false);
     let offsets = OffsetBuffer::from_lengths(records.iter().map(|r| r.steps.len()));
     let values = StructArray::try_new(step_fields(), columns, None)?;
-    Ok(Arc::new(ListArray::try_new(Arc::new(element), offsets, Arc::new(values), None)?))
+    Ok(Arc::new(ListArray::try_new(
+        Arc::new(element),
+        offsets,
+        Arc::new(values),
+        None,
+    )?))
 }
 
 /// Records as columns.
@@ -204,7 +210,9 @@ pub(crate) struct Words<'a> {
 
 impl<'a> Words<'a> {
     pub(crate) fn get(&self, row: usize) -> Option<&'a str> {
-        self.keys.is_valid(row).then(|| self.values.value(self.keys.value(row) as usize))
+        self.keys
+            .is_valid(row)
+            .then(|| self.values.value(self.keys.value(row) as usize))
     }
 
     /// The place in the dictionary.
@@ -257,7 +265,10 @@ impl<'a> Columns<'a> {
     }
 }
 
-fn some<T: arrow_array::ArrowPrimitiveType>(of: &arrow_array::PrimitiveArray<T>, row: usize) -> Option<T::Native> {
+fn some<T: arrow_array::ArrowPrimitiveType>(
+    of: &arrow_array::PrimitiveArray<T>,
+    row: usize,
+) -> Option<T::Native> {
     of.is_valid(row).then(|| of.value(row))
 }
 
@@ -274,8 +285,17 @@ fn decode_steps(of: &StructArray) -> Result<Vec<StepRecord>, ArrowError> {
     let (name, kind) = (of_struct.texts("name")?, of_struct.texts("kind")?);
     let (outcome, reason) = (of_struct.texts("outcome")?, of_struct.texts("reason")?);
     let micros = |name: &str| of_struct.numbers::<UInt64Type>(name);
-    let (duration, dns, connect, tls) = (micros("duration_us")?, micros("dns_us")?, micros("connect_us")?, micros("tls_us")?);
-    let (request, first, transfer) = (micros("request_us")?, micros("first_byte_us")?, micros("transfer_us")?);
+    let (duration, dns, connect, tls) = (
+        micros("duration_us")?,
+        micros("dns_us")?,
+        micros("connect_us")?,
+        micros("tls_us")?,
+    );
+    let (request, first, transfer) = (
+        micros("request_us")?,
+        micros("first_byte_us")?,
+        micros("transfer_us")?,
+    );
     let (bytes, latency) = (micros("bytes")?, micros("license_latency_us")?);
     let status = of_struct.numbers::<UInt16Type>("status")?;
     let requests = of_struct.numbers::<UInt32Type>("requests")?;

@@ -219,12 +219,20 @@ impl Runs {
         let duration = of.numbers::<UInt64Type>("duration_us")?;
         let attempt = of.numbers::<UInt8Type>("attempt")?;
         let counts = of.bools("counts")?;
-        let (slots, stands) = (of.numbers::<UInt32Type>("slots")?, of.numbers::<UInt32Type>("stands_seconds")?);
+        let (slots, stands) = (
+            of.numbers::<UInt32Type>("slots")?,
+            of.numbers::<UInt32Type>("stands_seconds")?,
+        );
         let wrong = |name: &str| ArrowError::SchemaError(format!("column {name} is missing or malformed"));
         let mut numbers = Vec::new();
         for name in runner.values() {
             let next = self.runners.len() as u32;
-            numbers.push(*self.runners.entry(name.unwrap_or_default().to_owned()).or_insert(next));
+            numbers.push(
+                *self
+                    .runners
+                    .entry(name.unwrap_or_default().to_owned())
+                    .or_insert(next),
+            );
         }
         // Rows are sorted by probe and region, so the list is looked for once for each.
         let mut at: Option<((usize, usize, usize), Vec<Row>)> = None;
@@ -257,7 +265,10 @@ impl Runs {
                 rank: (
                     lag.value(row),
                     duration.value(row),
-                    runner.key(row).and_then(|k| numbers.get(k).copied()).unwrap_or_default(),
+                    runner
+                        .key(row)
+                        .and_then(|k| numbers.get(k).copied())
+                        .unwrap_or_default(),
                 ),
             };
             match &mut at {
@@ -343,8 +354,17 @@ fn quarters(
             }
             let quarter = minutes(&probe, begin, 15, &of, &carry);
             carry = quarter.carry;
-            let watched = |r: &Rollup| r.runs > 0 || r.missed > 0 || r.spans.iter().any(|s| s.state != drmwatch_sla::State::Unwatched);
-            rollups.extend(Some(quarter.consensus).into_iter().chain(quarter.regions.into_values()).filter(watched));
+            let watched = |r: &Rollup| {
+                r.runs > 0
+                    || r.missed > 0
+                    || r.spans.iter().any(|s| s.state != drmwatch_sla::State::Unwatched)
+            };
+            rollups.extend(
+                Some(quarter.consensus)
+                    .into_iter()
+                    .chain(quarter.regions.into_values())
+                    .filter(watched),
+            );
         }
         after.insert(probe, carry);
     }
@@ -435,7 +455,11 @@ impl<'a> Consolidator<'a> {
             told(day);
             day = day.saturating_add(1.day());
         }
-        let mut level_of = [(Level::Day, from, to), (Level::Week, from, to), (Level::Month, from, to)];
+        let mut level_of = [
+            (Level::Day, from, to),
+            (Level::Week, from, to),
+            (Level::Month, from, to),
+        ];
         for (level, from, to) in &mut level_of {
             for (date, start, end) in calendar_periods(*level, *from, *to, &self.settings.zone.clone()) {
                 self.period(*level, date, start, end).await?;
@@ -455,12 +479,19 @@ impl<'a> Consolidator<'a> {
 
     /// What a day handed on, as it was written.
     async fn kept_carry(&self, day: Date) -> Result<(Option<Kept>, Carries), StoreError> {
-        let kept = self.kept(&folder(Level::Quarter, day)).await?.into_values().next();
+        let kept = self
+            .kept(&folder(Level::Quarter, day))
+            .await?
+            .into_values()
+            .next();
         let Some(kept) = kept else {
             return Ok((None, Carries::new()));
         };
         let metadata = self.metadata(&kept).await?;
-        let words: Vec<Word> = metadata.get(CARRY).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+        let words: Vec<Word> = metadata
+            .get(CARRY)
+            .and_then(|t| serde_json::from_str(t).ok())
+            .unwrap_or_default();
         Ok((Some(kept), carries(words)))
     }
 
@@ -472,7 +503,12 @@ impl<'a> Consolidator<'a> {
         let until = settled.min(end);
         let over = self.now - self.settings.grace >= Timestamp::from_second(end).unwrap_or(Timestamp::MAX);
         let handed = serde_json::to_string(&words(&before)).unwrap_or_default();
-        let inputs = digest(files.iter().map(|f| f.name.clone()).chain([handed, until.to_string()]));
+        let inputs = digest(
+            files
+                .iter()
+                .map(|f| f.name.clone())
+                .chain([handed, until.to_string()]),
+        );
         let (kept, carry) = self.kept_carry(day).await?;
         if let Some(kept) = &kept {
             let metadata = self.metadata(kept).await?;
@@ -491,22 +527,42 @@ impl<'a> Consolidator<'a> {
         let columns: Vec<&str> = COLUMNS.iter().copied().chain([MAINTENANCE]).collect();
         for file in &files {
             for batch in self.store.read(file, Some(&columns)).await? {
-                runs.take(&batch).map_err(|e| StoreError::File(file.path(), FileError::Columns(e)))?;
+                runs.take(&batch)
+                    .map_err(|e| StoreError::File(file.path(), FileError::Columns(e)))?;
             }
         }
         let (count, probes) = runs.once();
         self.done.records += count;
         let (rollups, after) = quarters(day, &probes, before, until);
         let more = |extra: Option<String>| {
-            let mut more = vec![(INPUTS.to_owned(), inputs.clone()), (FINAL.to_owned(), over.to_string())];
+            let mut more = vec![
+                (INPUTS.to_owned(), inputs.clone()),
+                (FINAL.to_owned(), over.to_string()),
+            ];
             more.extend(extra.map(|carry| (CARRY.to_owned(), carry)));
             more
         };
         let hours = self.hours(day, &rollups);
         let carry = serde_json::to_string(&words(&after)).unwrap_or_default();
         // The hours first: whoever finds the quarters made finds all made.
-        self.write(Level::Hour, day, Made { rollups: hours, more: more(None) }).await?;
-        self.write(Level::Quarter, day, Made { rollups, more: more(Some(carry)) }).await?;
+        self.write(
+            Level::Hour,
+            day,
+            Made {
+                rollups: hours,
+                more: more(None),
+            },
+        )
+        .await?;
+        self.write(
+            Level::Quarter,
+            day,
+            Made {
+                rollups,
+                more: more(Some(carry)),
+            },
+        )
+        .await?;
         Ok(after)
     }
 
@@ -515,7 +571,9 @@ impl<'a> Consolidator<'a> {
         let mut by: BTreeMap<(&str, Option<&str>, i64), Vec<&Rollup>> = BTreeMap::new();
         for quarter in quarters {
             let hour = start + (quarter.start - start).div_euclid(3600) * 3600;
-            by.entry((&quarter.probe, quarter.region.as_deref(), hour)).or_default().push(quarter);
+            by.entry((&quarter.probe, quarter.region.as_deref(), hour))
+                .or_default()
+                .push(quarter);
         }
         let of = |((probe, region, hour), parts): ((&str, Option<&str>, i64), Vec<&Rollup>)| {
             merge(probe, region, (hour, hour + 3600), parts.into_iter())
@@ -536,7 +594,11 @@ impl<'a> Consolidator<'a> {
                 folders
             }
             _ => {
-                let last = self.settings.zone.to_datetime(Timestamp::from_second(end - 1).unwrap_or(Timestamp::MAX)).date();
+                let last = self
+                    .settings
+                    .zone
+                    .to_datetime(Timestamp::from_second(end - 1).unwrap_or(Timestamp::MAX))
+                    .date();
                 [date, last].iter().map(|d| folder(Level::Day, *d)).collect()
             }
         };
@@ -550,15 +612,24 @@ impl<'a> Consolidator<'a> {
                 // Of days those of the period; the quarters' folders are the days that it touches.
                 below == Level::Quarter
                     || name.parse::<Date>().is_ok_and(|day| {
-                        day >= date && day.to_zoned(self.settings.zone.clone()).is_ok_and(|z| z.timestamp().as_second() < end)
+                        day >= date
+                            && day
+                                .to_zoned(self.settings.zone.clone())
+                                .is_ok_and(|z| z.timestamp().as_second() < end)
                     })
             }));
         }
         if parts.is_empty() {
             return Ok(());
         }
-        let names = parts.iter().map(|(name, kept)| format!("{name}.{}", kept.version));
-        let inputs = digest(names.chain([self.settings.zone_name.clone(), start.to_string(), end.to_string()]));
+        let names = parts
+            .iter()
+            .map(|(name, kept)| format!("{name}.{}", kept.version));
+        let inputs = digest(names.chain([
+            self.settings.zone_name.clone(),
+            start.to_string(),
+            end.to_string(),
+        ]));
         let own = self.kept(&folder(level, date)).await?.remove(&date.to_string());
         if let Some(own) = &own
             && self.metadata(own).await?.get(INPUTS) == Some(&inputs)
@@ -574,11 +645,17 @@ impl<'a> Consolidator<'a> {
         read.retain(|r| r.start >= start && r.end() <= end);
         let mut by: BTreeMap<(&str, Option<&str>), Vec<&Rollup>> = BTreeMap::new();
         for part in &read {
-            by.entry((&part.probe, part.region.as_deref())).or_default().push(part);
+            by.entry((&part.probe, part.region.as_deref()))
+                .or_default()
+                .push(part);
         }
         // A period that goes on ends where what is known of it does.
         let known = read.iter().map(Rollup::end).max().unwrap_or(start);
-        let ends = if known < end && Timestamp::from_second(end).is_ok_and(|e| e > self.now) { known } else { end };
+        let ends = if known < end && Timestamp::from_second(end).is_ok_and(|e| e > self.now) {
+            known
+        } else {
+            end
+        };
         let rollups: Vec<Rollup> = by
             .into_iter()
             .map(|((probe, region), mut parts)| {
@@ -586,7 +663,10 @@ impl<'a> Consolidator<'a> {
                 merge(probe, region, (start, ends), parts.into_iter())
             })
             .collect();
-        let more = vec![(INPUTS.to_owned(), inputs), (FINAL.to_owned(), (all_final && ends == end).to_string())];
+        let more = vec![
+            (INPUTS.to_owned(), inputs),
+            (FINAL.to_owned(), (all_final && ends == end).to_string()),
+        ];
         self.write(level, date, Made { rollups, more }).await
     }
 
@@ -594,7 +674,11 @@ impl<'a> Consolidator<'a> {
     async fn write(&mut self, level: Level, date: Date, made: Made) -> Result<(), StoreError> {
         let folder = folder(level, date);
         let columns = rollups::encode(&made.rollups);
-        let mut version = self.kept(&folder).await?.get(&date.to_string()).map_or(1, |k| k.version + 1);
+        let mut version = self
+            .kept(&folder)
+            .await?
+            .get(&date.to_string())
+            .map_or(1, |k| k.version + 1);
         loop {
             let file = FileRef {
                 tenant: self.tenant.clone(),
@@ -602,8 +686,16 @@ impl<'a> Consolidator<'a> {
                 name: format!("{date}.{version}"),
                 size: 0,
             };
-            let batch = columns.as_ref().map_err(|e| StoreError::File(file.path(), FileError::Columns(ArrowError::SchemaError(e.to_string()))))?;
-            let new = self.store.put_new(&file, rollups::schema(), vec![batch.clone()], made.more.clone()).await?;
+            let batch = columns.as_ref().map_err(|e| {
+                StoreError::File(
+                    file.path(),
+                    FileError::Columns(ArrowError::SchemaError(e.to_string())),
+                )
+            })?;
+            let new = self
+                .store
+                .put_new(&file, rollups::schema(), vec![batch.clone()], made.more.clone())
+                .await?;
             // Another has written this version meanwhile: ours is as good, and comes after it.
             if new {
                 break;
@@ -625,10 +717,16 @@ fn parse(name: &str) -> Option<(String, u32)> {
     Some((date.to_owned(), version.parse().ok()?))
 }
 
-async fn newest_of(store: &Store, tenant: &TenantId, folder: &str) -> Result<BTreeMap<String, Kept>, StoreError> {
+async fn newest_of(
+    store: &Store,
+    tenant: &TenantId,
+    folder: &str,
+) -> Result<BTreeMap<String, Kept>, StoreError> {
     let mut newest: BTreeMap<String, Kept> = BTreeMap::new();
     for file in store.list(tenant, folder).await? {
-        let Some((date, version)) = parse(&file.name) else { continue };
+        let Some((date, version)) = parse(&file.name) else {
+            continue;
+        };
         if newest.get(&date).is_none_or(|k| k.version < version) {
             newest.insert(date, Kept { file, version });
         }
@@ -639,7 +737,9 @@ async fn newest_of(store: &Store, tenant: &TenantId, folder: &str) -> Result<BTr
 async fn read_rollups(store: &Store, file: &FileRef) -> Result<Vec<Rollup>, StoreError> {
     let mut all = Vec::new();
     for batch in store.read(file, None).await? {
-        all.extend(rollups::decode(&batch).map_err(|e| StoreError::File(file.path(), FileError::Columns(e)))?);
+        all.extend(
+            rollups::decode(&batch).map_err(|e| StoreError::File(file.path(), FileError::Columns(e)))?,
+        );
     }
     Ok(all)
 }
@@ -656,7 +756,13 @@ pub struct Period {
 }
 
 /// The periods of a level whose first days lie in `from..to`, the newest version of each, in the order of time.
-pub async fn read(store: &Store, tenant: &TenantId, level: Level, from: Date, to: Date) -> Result<Vec<Period>, StoreError> {
+pub async fn read(
+    store: &Store,
+    tenant: &TenantId,
+    level: Level,
+    from: Date,
+    to: Date,
+) -> Result<Vec<Period>, StoreError> {
     let (mut folders, mut day) = (BTreeSet::new(), from);
     while day < to {
         folders.insert(folder(level, day));

@@ -35,7 +35,9 @@ pub enum FileError {
     #[error("it does not open: it was changed, cut short, or put into another's place ({0})")]
     Refused(String),
     /// It was written by a newer version.
-    #[error("it was written by a newer drmwatch (schema {0}; this one reads up to {SCHEMA}): update drmwatch")]
+    #[error(
+        "it was written by a newer drmwatch (schema {0}; this one reads up to {SCHEMA}): update drmwatch"
+    )]
     Newer(u32),
     /// Its columns are not those of its schema.
     #[error(transparent)]
@@ -53,7 +55,12 @@ pub enum Material {
     Inside(Vec<u8>),
 }
 
-fn properties(dek: &Dek, aad: &str, material: Material, more: Vec<(String, String)>) -> Result<WriterProperties, ParquetError> {
+fn properties(
+    dek: &Dek,
+    aad: &str,
+    material: Material,
+    more: Vec<(String, String)>,
+) -> Result<WriterProperties, ParquetError> {
     let metadata = match material {
         Material::Beside => REFERENCE.as_bytes().to_vec(),
         Material::Inside(bytes) => bytes,
@@ -95,7 +102,8 @@ pub fn seal(
 ) -> Result<Vec<u8>, FileError> {
     let write = || {
         let mut file = Vec::new();
-        let mut writer = ArrowWriter::try_new(&mut file, schema, Some(properties(dek, aad, material, more)?))?;
+        let mut writer =
+            ArrowWriter::try_new(&mut file, schema, Some(properties(dek, aad, material, more)?))?;
         for batch in batches {
             writer.write(batch)?;
         }
@@ -109,7 +117,9 @@ fn builder(bytes: Bytes, dek: &Dek, aad: &str) -> Result<ParquetRecordBatchReade
     let refused = |e: ParquetError| FileError::Refused(e.to_string());
     // The magic of an encrypted footer, which nothing else verifies at the beginning.
     if !bytes.starts_with(b"PARE") {
-        return Err(FileError::Refused("it does not begin as an encrypted file does".into()));
+        return Err(FileError::Refused(
+            "it does not begin as an encrypted file does".into(),
+        ));
     }
     let decryption = FileDecryptionProperties::builder(dek.bytes().to_vec())
         .with_aad_prefix(aad.as_bytes().to_vec())
@@ -119,7 +129,9 @@ fn builder(bytes: Bytes, dek: &Dek, aad: &str) -> Result<ParquetRecordBatchReade
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).map_err(refused)?;
     let metadata = builder.metadata().file_metadata().key_value_metadata();
     let version = metadata.into_iter().flatten().find(|kv| kv.key == VERSION);
-    let version = version.and_then(|kv| kv.value.as_ref()?.parse().ok()).unwrap_or(0);
+    let version = version
+        .and_then(|kv| kv.value.as_ref()?.parse().ok())
+        .unwrap_or(0);
     if version > SCHEMA {
         return Err(FileError::Newer(version));
     }
@@ -127,7 +139,12 @@ fn builder(bytes: Bytes, dek: &Dek, aad: &str) -> Result<ParquetRecordBatchReade
 }
 
 /// Opens a file, and reads these columns of it (None: all).
-pub fn open(bytes: Bytes, dek: &Dek, aad: &str, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader, FileError> {
+pub fn open(
+    bytes: Bytes,
+    dek: &Dek,
+    aad: &str,
+    columns: Option<&[&str]>,
+) -> Result<ParquetRecordBatchReader, FileError> {
     let builder = builder(bytes, dek, aad)?;
     let builder = match columns {
         Some(columns) => {
@@ -145,7 +162,9 @@ pub fn metadata(reader: Bytes, dek: &Dek, aad: &str) -> Result<Vec<(String, Stri
     let builder = builder(reader, dek, aad)?;
     let pairs = builder.metadata().file_metadata().key_value_metadata();
     let pairs = pairs.into_iter().flatten();
-    Ok(pairs.filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?))).collect())
+    Ok(pairs
+        .filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?)))
+        .collect())
 }
 
 /// What a reader's error means: what was written was changed.

@@ -1,8 +1,8 @@
 //! What is kept, for how long, and how it is got rid of.
 
 use crate::{
-    keys::TenantId,
     columns,
+    keys::TenantId,
     record::Record,
     sign::Signer,
     store::{FileRef, RAW, Store, StoreError, once, tombstone},
@@ -34,7 +34,12 @@ impl Default for Retention {
 }
 
 /// Deletes what is older, and says how many files there were. It looks again afterwards: what is still there is an error.
-pub async fn expire(store: &Store, tenant: &TenantId, keep: Retention, today: Date) -> Result<usize, StoreError> {
+pub async fn expire(
+    store: &Store,
+    tenant: &TenantId,
+    keep: Retention,
+    today: Date,
+) -> Result<usize, StoreError> {
     let before = |days: i64| today.saturating_sub(days.days());
     let levels = [
         (RAW, before(keep.raw)),
@@ -52,7 +57,10 @@ pub async fn expire(store: &Store, tenant: &TenantId, keep: Retention, today: Da
             deleted += 1;
         }
         if let Some(left) = store.list(tenant, level).await?.iter().find(|f| old(f, before)) {
-            return Err(StoreError::Url(format!("{}: it was deleted, and is still there", left.path())));
+            return Err(StoreError::Url(format!(
+                "{}: it was deleted, and is still there",
+                left.path()
+            )));
         }
     }
     Ok(deleted)
@@ -83,11 +91,19 @@ pub async fn compact(store: &Store, tenant: &TenantId, day: Date, least: usize) 
         tenant: tenant.clone(),
         folder: format!("{RAW}/{day}"),
         // It sorts after what comes from runners, and follows from what is in it.
-        name: format!("z{}", names.finalize()[..16].iter().map(|b| format!("{b:02x}")).collect::<String>()),
+        name: format!(
+            "z{}",
+            names.finalize()[..16]
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect::<String>()
+        ),
         size: 0,
     };
     let batch = columns::encode(&once(records)).map_err(|e| StoreError::File(whole.path(), e.into()))?;
-    store.put(&whole, columns::schema(), vec![batch], Vec::new()).await?;
+    store
+        .put(&whole, columns::schema(), vec![batch], Vec::new())
+        .await?;
     // Read back before anything is deleted.
     store.read(&whole, Some(&["slot"])).await?;
     for file in &files {
@@ -149,7 +165,11 @@ pub async fn shred(
 }
 
 /// The tombstone of a tenant, if there is one. `public`: the key that must have signed it.
-pub async fn find_tombstone(store: &Store, tenant: &TenantId, public: &str) -> Result<Option<Tombstone>, StoreError> {
+pub async fn find_tombstone(
+    store: &Store,
+    tenant: &TenantId,
+    public: &str,
+) -> Result<Option<Tombstone>, StoreError> {
     let bytes = match store.objects().get(&tombstone(tenant)).await {
         Ok(found) => found.bytes().await?,
         Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -157,6 +177,9 @@ pub async fn find_tombstone(store: &Store, tenant: &TenantId, public: &str) -> R
     };
     let forged = |why: &str| StoreError::Url(format!("{}: {why}", tombstone(tenant)));
     let signed: Signed = serde_json::from_slice(&bytes).map_err(|e| forged(&e.to_string()))?;
-    crate::sign::verify(public, signed.tombstone.as_bytes(), &signed.signature).map_err(|e| forged(&e.to_string()))?;
-    serde_json::from_str(&signed.tombstone).map(Some).map_err(|e| forged(&e.to_string()))
+    crate::sign::verify(public, signed.tombstone.as_bytes(), &signed.signature)
+        .map_err(|e| forged(&e.to_string()))?;
+    serde_json::from_str(&signed.tombstone)
+        .map(Some)
+        .map_err(|e| forged(&e.to_string()))
 }

@@ -25,7 +25,9 @@ const NAMES: &str = "names";
 #[derive(thiserror::Error, Debug)]
 pub enum KeyError {
     /// The tenant has none.
-    #[error("there is no key for {0}: it was never made (`drmwatch keys create`), is not mounted here, or was destroyed")]
+    #[error(
+        "there is no key for {0}: it was never made (`drmwatch keys create`), is not mounted here, or was destroyed"
+    )]
     None(TenantId),
     /// This version is not there.
     #[error("key {0} is not here: it was never mounted, or was destroyed")]
@@ -192,7 +194,11 @@ impl Folder {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.0).map_err(io)? {
             let name = entry.map_err(io)?.file_name();
-            found.extend(name.to_str().and_then(KekId::parse).filter(|k| k.tenant == *tenant));
+            found.extend(
+                name.to_str()
+                    .and_then(KekId::parse)
+                    .filter(|k| k.tenant == *tenant),
+            );
         }
         found.sort_by_key(|k| k.version);
         Ok(found)
@@ -204,7 +210,8 @@ impl Folder {
             return Err(KeyError::Gone(kek.clone()));
         }
         let key = read_key(&path)?;
-        RandomizedNonceKey::new(&AES_256_GCM, &key).map_err(|_| KeyError::Malformed(path, "must hold 32 bytes in base64"))
+        RandomizedNonceKey::new(&AES_256_GCM, &key)
+            .map_err(|_| KeyError::Malformed(path, "must hold 32 bytes in base64"))
     }
 }
 
@@ -246,7 +253,9 @@ fn write_key(path: &Path) -> Result<(), KeyError> {
         .mode(0o600)
         .open(&unfinished)
         .map_err(io)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(io)?;
     match fs::hard_link(&unfinished, path) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(io(e)),
         _ => {}
@@ -256,7 +265,11 @@ fn write_key(path: &Path) -> Result<(), KeyError> {
 
 impl Kms for Folder {
     fn newest<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<KekId, KeyError>> {
-        Box::pin(async move { self.versions(tenant)?.pop().ok_or_else(|| KeyError::None(tenant.clone())) })
+        Box::pin(async move {
+            self.versions(tenant)?
+                .pop()
+                .ok_or_else(|| KeyError::None(tenant.clone()))
+        })
     }
 
     fn wrap<'a>(&'a self, kek: &'a KekId, dek: &'a Dek) -> BoxFuture<'a, Result<String, KeyError>> {
@@ -338,7 +351,8 @@ pub struct KeyMaterial {
 }
 
 /// What a file's footer says: its key material lies beside it.
-pub const REFERENCE: &str = r#"{"keyMaterialType":"PKMT1","internalStorage":false,"keyReference":"footerKey"}"#;
+pub const REFERENCE: &str =
+    r#"{"keyMaterialType":"PKMT1","internalStorage":false,"keyReference":"footerKey"}"#;
 
 #[derive(Serialize, Deserialize)]
 struct Beside {

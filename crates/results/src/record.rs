@@ -32,7 +32,9 @@ impl Kind {
 
     /// The kind with this name.
     pub fn of(name: &str) -> Option<Kind> {
-        [Kind::Run, Kind::Missed, Kind::Unwatched].into_iter().find(|k| k.as_str() == name)
+        [Kind::Run, Kind::Missed, Kind::Unwatched]
+            .into_iter()
+            .find(|k| k.as_str() == name)
     }
 }
 
@@ -225,7 +227,11 @@ impl Record {
     /// twice. The first 16 bytes of SHA-256 over what identifies it.
     pub fn run_id(&self) -> [u8; 16] {
         let slot = self.slot.as_millisecond().to_be_bytes();
-        let cause = if self.kind == Kind::Missed { self.reason.as_deref() } else { None };
+        let cause = if self.kind == Kind::Missed {
+            self.reason.as_deref()
+        } else {
+            None
+        };
         let mut hash = Sha256::new();
         for part in [
             self.kind.as_str().as_bytes(),
@@ -260,7 +266,10 @@ impl StepRecord {
         };
         let last = step.hops.last();
         let failed = |stream: &drmwatch_plan::StreamFacts| -> Option<String> {
-            let failed = stream.checks.iter().filter(|c| c.status == drmwatch_plan::CheckStatus::Fail);
+            let failed = stream
+                .checks
+                .iter()
+                .filter(|c| c.status == drmwatch_plan::CheckStatus::Fail);
             let ids: Vec<&str> = failed.map(|c| c.check.as_str()).collect();
             (!ids.is_empty()).then(|| ids.join(","))
         };
@@ -284,7 +293,10 @@ impl StepRecord {
             drm_system: step.facts.license_system.clone(),
             license_level: step.facts.license_level,
             license_latency_us: step.facts.license_latency_seconds.map(micros),
-            live_edge_age_ms: step.facts.live_edge_age_seconds.map(|s| (s * 1000.0).round() as i64),
+            live_edge_age_ms: step
+                .facts
+                .live_edge_age_seconds
+                .map(|s| (s * 1000.0).round() as i64),
             failed_checks: step.facts.stream.as_deref().and_then(failed),
         }
     }

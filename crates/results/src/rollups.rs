@@ -61,25 +61,50 @@ pub fn schema() -> Arc<Schema> {
     ]))
 }
 
-fn listed(fields: Fields, lengths: impl Iterator<Item = usize>, columns: Vec<ArrayRef>) -> Result<ArrayRef, ArrowError> {
+fn listed(
+    fields: Fields,
+    lengths: impl Iterator<Item = usize>,
+    columns: Vec<ArrayRef>,
+) -> Result<ArrayRef, ArrowError> {
     let element = Field::new("element", DataType::Struct(fields.clone()), false);
     let values = StructArray::try_new(fields, columns, None)?;
     let offsets = OffsetBuffer::from_lengths(lengths);
-    Ok(Arc::new(ListArray::try_new(Arc::new(element), offsets, Arc::new(values), None)?))
+    Ok(Arc::new(ListArray::try_new(
+        Arc::new(element),
+        offsets,
+        Arc::new(values),
+        None,
+    )?))
 }
 
 /// Roll-ups as columns.
 pub fn encode(rollups: &[Rollup]) -> Result<RecordBatch, ArrowError> {
-    let numbers = |get: fn(&Rollup) -> u64| -> ArrayRef { Arc::new(rollups.iter().map(|r| Some(get(r))).collect::<UInt64Array>()) };
+    let numbers = |get: fn(&Rollup) -> u64| -> ArrayRef {
+        Arc::new(rollups.iter().map(|r| Some(get(r))).collect::<UInt64Array>())
+    };
     let start: TimestampMillisecondArray = rollups.iter().map(|r| Some(r.start * 1000)).collect();
     let buckets = || rollups.iter().flat_map(|r| &r.latency.buckets);
     let spans = || rollups.iter().flat_map(|r| &r.spans);
     let cause = |get: fn(&Cause) -> Option<String>| -> ArrayRef {
-        Arc::new(spans().map(|s| s.cause.as_ref().and_then(get)).collect::<StringArray>())
+        Arc::new(
+            spans()
+                .map(|s| s.cause.as_ref().and_then(get))
+                .collect::<StringArray>(),
+        )
     };
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(rollups.iter().map(|r| Some(r.probe.as_str())).collect::<DictionaryArray<Int32Type>>()),
-        Arc::new(rollups.iter().map(|r| r.region.as_deref()).collect::<DictionaryArray<Int32Type>>()),
+        Arc::new(
+            rollups
+                .iter()
+                .map(|r| Some(r.probe.as_str()))
+                .collect::<DictionaryArray<Int32Type>>(),
+        ),
+        Arc::new(
+            rollups
+                .iter()
+                .map(|r| r.region.as_deref())
+                .collect::<DictionaryArray<Int32Type>>(),
+        ),
         Arc::new(start.with_timezone("UTC")),
         Arc::new(rollups.iter().map(|r| Some(r.minutes)).collect::<UInt32Array>()),
         numbers(|r| r.runs),
@@ -120,8 +145,15 @@ fn wrong(name: &str) -> ArrowError {
 
 fn decode_spans(of: &StructArray) -> Result<Vec<Span>, ArrowError> {
     let columns = Columns(of);
-    let (state, minutes) = (columns.numbers::<UInt8Type>("state")?, columns.numbers::<UInt32Type>("minutes")?);
-    let (reason, step, regions) = (columns.texts("reason")?, columns.texts("step")?, columns.texts("regions")?);
+    let (state, minutes) = (
+        columns.numbers::<UInt8Type>("state")?,
+        columns.numbers::<UInt32Type>("minutes")?,
+    );
+    let (reason, step, regions) = (
+        columns.texts("reason")?,
+        columns.texts("step")?,
+        columns.texts("regions")?,
+    );
     (0..of.len())
         .map(|row| {
             let cause = reason.is_valid(row).then(|| Cause {

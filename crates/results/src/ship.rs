@@ -89,4 +89,3 @@ async fn ship(
     round.damaged += segment.damaged;
     Ok(left.is_empty())
 }
-

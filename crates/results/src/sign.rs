@@ -25,8 +25,15 @@ pub struct Signer(Ed25519KeyPair);
 
 fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
-    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|c| std::str::from_utf8(c).ok()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    let lines: Vec<&str> = text
+        .as_bytes()
+        .chunks(64)
+        .filter_map(|c| std::str::from_utf8(c).ok())
+        .collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
 }
 
 fn der(label: &str, text: &str) -> Option<Vec<u8>> {
@@ -66,8 +73,13 @@ impl Signer {
 pub fn verify(public: &str, text: &[u8], signature: &[u8]) -> Result<(), SignError> {
     let der = der("PUBLIC KEY", public).ok_or(SignError::NoKey("public"))?;
     // The key is the last 32 bytes of its only form (RFC 8410 section 4).
-    let key = der.last_chunk::<32>().filter(|_| der.len() == 44).ok_or(SignError::NoKey("public"))?;
-    UnparsedPublicKey::new(&ED25519, key).verify(text, signature).map_err(|_| SignError::Refused)
+    let key = der
+        .last_chunk::<32>()
+        .filter(|_| der.len() == 44)
+        .ok_or(SignError::NoKey("public"))?;
+    UnparsedPublicKey::new(&ED25519, key)
+        .verify(text, signature)
+        .map_err(|_| SignError::Refused)
 }
 
 #[cfg(test)]
@@ -82,7 +94,10 @@ mod tests {
         assert_eq!(verify(&public, b"report", &signature), Ok(()));
         assert_eq!(verify(&public, b"report.", &signature), Err(SignError::Refused));
         let other = Signer::new(&Signer::make().unwrap()).unwrap();
-        assert_eq!(verify(&other.public(), b"report", &signature), Err(SignError::Refused));
+        assert_eq!(
+            verify(&other.public(), b"report", &signature),
+            Err(SignError::Refused)
+        );
         assert_eq!(verify("", b"", b""), Err(SignError::NoKey("public")));
         assert!(Signer::new("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----").is_err());
     }

@@ -132,7 +132,9 @@ impl Cipher {
         }
         let mut text = zstd::bulk::compress(&lines, 1)?;
         let count = records.len() as u32;
-        let nonce = self.0.seal_in_place_append_tag(Cipher::aad(id, index, count, until), &mut text);
+        let nonce = self
+            .0
+            .seal_in_place_append_tag(Cipher::aad(id, index, count, until), &mut text);
         let nonce = nonce.map_err(|_| io::Error::other("a frame can't be sealed"))?;
         let mut frame = (text.len() as u32).to_le_bytes().to_vec();
         frame.extend(count.to_le_bytes());
@@ -162,9 +164,20 @@ impl Cipher {
             until: 0,
         };
         let field = |at: usize, long: usize| bytes.get(at..at + long);
-        let number = |at: usize| field(at, 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
-        let long = |at: usize| field(at, 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
-        let head = field(0, 8).filter(|m| *m == MAGIC).and(field(8, 16)).zip(long(24));
+        let number = |at: usize| {
+            field(at, 4)
+                .and_then(|b| b.try_into().ok())
+                .map(u32::from_le_bytes)
+        };
+        let long = |at: usize| {
+            field(at, 8)
+                .and_then(|b| b.try_into().ok())
+                .map(u64::from_le_bytes)
+        };
+        let head = field(0, 8)
+            .filter(|m| *m == MAGIC)
+            .and(field(8, 16))
+            .zip(long(24));
         let Some((id, base)) = head else {
             segment.torn = bytes.len() as u64;
             return Ok(segment);
@@ -214,9 +227,14 @@ fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
 pub fn open(folder: &Path, key: &[u8; 32], limits: Limits) -> io::Result<(Spool, Shelf, Found)> {
     fs::create_dir_all(folder)?;
     let lock = File::create(folder.join("lock"))?;
-    lock.try_lock()
-        .map_err(|e| io::Error::other(format!("{}: another process has the spool open: {e}", folder.display())))?;
-    let key = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| io::Error::other("the key is not 32 bytes"))?;
+    lock.try_lock().map_err(|e| {
+        io::Error::other(format!(
+            "{}: another process has the spool open: {e}",
+            folder.display()
+        ))
+    })?;
+    let key = RandomizedNonceKey::new(&AES_256_GCM, key)
+        .map_err(|_| io::Error::other("the key is not 32 bytes"))?;
     let cipher = Arc::new(Cipher(key));
     let counter = fs::OpenOptions::new()
         .read(true)
@@ -225,7 +243,9 @@ pub fn open(folder: &Path, key: &[u8; 32], limits: Limits) -> io::Result<(Spool,
         .truncate(false)
         .open(folder.join("received"))?;
     let mut bytes = [0; 8];
-    let received = counter.read_exact_at(&mut bytes, 0).map_or(0, |()| u64::from_le_bytes(bytes));
+    let received = counter
+        .read_exact_at(&mut bytes, 0)
+        .map_or(0, |()| u64::from_le_bytes(bytes));
     let (mut found, mut until, mut size, mut last) = (Found::default(), 0, 0, 0);
     let old = segments(folder)?;
     for path in &old {
@@ -326,7 +346,9 @@ impl Writer {
         let mut id = [0; 16];
         rand::fill(&mut id).map_err(|_| io::Error::other("no random numbers"))?;
         self.number += 1;
-        let path = self.folder.join(format!("{:020}-{}.spool", self.number, hex(&id)));
+        let path = self
+            .folder
+            .join(format!("{:020}-{}.spool", self.number, hex(&id)));
         // Whoever reads closed segments must not take this one.
         *self.open.lock().unwrap_or_else(|e| e.into_inner()) = path.clone();
         let mut file = fs::OpenOptions::new().append(true).create_new(true).open(&path)?;
@@ -393,13 +415,17 @@ impl Writer {
         }
         let written = self.frame(records);
         match &written {
-            Err(error) if !self.broken => error!(%error, "results can't be kept: the spool is full or broken"),
+            Err(error) if !self.broken => {
+                error!(%error, "results can't be kept: the spool is full or broken")
+            }
             Ok(()) if self.broken => warn!("results are kept again"),
             _ => {}
         }
         self.broken = written.is_err();
         if written.is_err() {
-            self.counts.lost.fetch_add(records.len() as u64, Ordering::Relaxed);
+            self.counts
+                .lost
+                .fetch_add(records.len() as u64, Ordering::Relaxed);
         }
     }
 
@@ -410,7 +436,9 @@ impl Writer {
         let Some(current) = &mut self.current else {
             return Ok(());
         };
-        let frame = self.cipher.seal(&current.id, current.frames, records, self.received)?;
+        let frame = self
+            .cipher
+            .seal(&current.id, current.frames, records, self.received)?;
         let bytes = self.counts.bytes.load(Ordering::Relaxed) + frame.len() as u64;
         if bytes > self.limits.most_bytes {
             return Err(io::Error::other(format!("{bytes} bytes would be on the disk")));
@@ -439,7 +467,8 @@ impl Writer {
     /// Syncs, and turns to a new segment, where it is time.
     fn turn(&mut self, now: bool) {
         let Some(current) = &self.current else { return };
-        let over = current.frames > 0 && (current.since.elapsed() >= self.limits.close_after || current.bytes >= FULL || now);
+        let over = current.frames > 0
+            && (current.since.elapsed() >= self.limits.close_after || current.bytes >= FULL || now);
         if over || current.synced.elapsed() >= SYNC {
             self.sync();
         }
@@ -491,7 +520,10 @@ impl Shelf {
         File::open(&unfinished)?.sync_all()?;
         fs::rename(&unfinished, &segment.path)?;
         spool.counts.bytes.fetch_sub(before, Ordering::Relaxed);
-        spool.counts.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        spool
+            .counts
+            .bytes
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 }

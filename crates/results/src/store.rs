@@ -83,13 +83,18 @@ pub struct FileRef {
 impl FileRef {
     /// Its path.
     pub fn path(&self) -> Path {
-        Path::from(format!("{ROOT}/{}/{}/{}.parquet", self.tenant, self.folder, self.name))
+        Path::from(format!(
+            "{ROOT}/{}/{}/{}.parquet",
+            self.tenant, self.folder, self.name
+        ))
     }
 
     /// The path of its key.
     pub fn key_path(&self) -> Path {
         let (tenant, folder, name) = (&self.tenant, &self.folder, &self.name);
-        Path::from(format!("{ROOT}/{tenant}/{folder}/_KEY_MATERIAL_FOR_{name}.parquet.json"))
+        Path::from(format!(
+            "{ROOT}/{tenant}/{folder}/_KEY_MATERIAL_FOR_{name}.parquet.json"
+        ))
     }
 
     /// What binds its bytes to its place.
@@ -153,7 +158,8 @@ impl Store {
     ) -> Result<Store, StoreError> {
         use object_store::{ObjectStoreScheme, RetryConfig, aws, azure, gcp};
         let url = url::Url::parse(place).map_err(|e| StoreError::Url(format!("{place}: {e}")))?;
-        let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|e| StoreError::Url(format!("{place}: {e}")))?;
+        let (scheme, prefix) =
+            ObjectStoreScheme::parse(&url).map_err(|e| StoreError::Url(format!("{place}: {e}")))?;
         let mut retry = RetryConfig::default();
         if let Some(retries) = retries {
             (retry.max_retries, retry.retry_timeout) = (retries.most, retries.within);
@@ -173,7 +179,11 @@ impl Store {
             ObjectStoreScheme::AmazonS3 => build!(aws::AmazonS3Builder::new()),
             ObjectStoreScheme::GoogleCloudStorage => build!(gcp::GoogleCloudStorageBuilder::new()),
             ObjectStoreScheme::MicrosoftAzure => build!(azure::MicrosoftAzureBuilder::new()),
-            _ => return Err(StoreError::Url(format!("{place}: must be a folder, or begin with s3://, gs:// or az://"))),
+            _ => {
+                return Err(StoreError::Url(format!(
+                    "{place}: must be a folder, or begin with s3://, gs:// or az://"
+                )));
+            }
         };
         let objects = object_store::prefix::PrefixStore::new(objects, prefix);
         Ok(Store::new(Arc::new(objects), kms, names))
@@ -279,20 +289,29 @@ impl Store {
     }
 
     /// Reads a file: these columns (None: all).
-    pub async fn read(&self, file: &FileRef, columns: Option<&[&str]>) -> Result<Vec<RecordBatch>, StoreError> {
+    pub async fn read(
+        &self,
+        file: &FileRef,
+        columns: Option<&[&str]>,
+    ) -> Result<Vec<RecordBatch>, StoreError> {
         let dek = self.key_of(file).await?;
         let path = file.path();
         let bytes: Bytes = self.objects.get(&path).await?.bytes().await?;
         let wrong = |e| StoreError::File(path.clone(), e);
         let reader = file::open(bytes, &dek, &file.aad(), columns).map_err(wrong)?;
-        reader.map(|batch| batch.map_err(|e| wrong(file::refused(e)))).collect()
+        reader
+            .map(|batch| batch.map_err(|e| wrong(file::refused(e))))
+            .collect()
     }
 
     /// Files of a tenant below a folder (`raw`, `raw/2026-11-26`), in the order of their paths.
     pub async fn list(&self, tenant: &TenantId, folder: &str) -> Result<Vec<FileRef>, StoreError> {
         let prefix = Path::from(format!("{ROOT}/{tenant}/{folder}"));
         let listed: Vec<_> = self.objects.list(Some(&prefix)).try_collect().await?;
-        let mut files: Vec<FileRef> = listed.iter().filter_map(|o| FileRef::parse(&o.location, o.size)).collect();
+        let mut files: Vec<FileRef> = listed
+            .iter()
+            .filter_map(|o| FileRef::parse(&o.location, o.size))
+            .collect();
         files.sort_by(|a, b| (&a.folder, &a.name).cmp(&(&b.folder, &b.name)));
         Ok(files)
     }
@@ -342,9 +361,13 @@ impl Store {
                 size: 0,
             };
             let columns = columns::encode(&records).map_err(|e| StoreError::File(file.path(), e.into()))?;
-            self.put(&file, columns::schema(), vec![columns], Vec::new()).await
+            self.put(&file, columns::schema(), vec![columns], Vec::new())
+                .await
         });
-        futures::stream::iter(puts).buffer_unordered(AT_ONCE).try_collect().await
+        futures::stream::iter(puts)
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await
     }
 
     /// The records of a tenant's day (UTC), each run once, in the order of probe and slot.
@@ -361,13 +384,26 @@ impl Store {
     }
 
     /// Records as one file for other readers: encrypted under the tenant's key, its own key wrapped in the footer.
-    pub async fn export(&self, tenant: &TenantId, name: &str, records: &[Record]) -> Result<Vec<u8>, StoreError> {
+    pub async fn export(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        records: &[Record],
+    ) -> Result<Vec<u8>, StoreError> {
         let (kek, dek) = (self.kms.newest(tenant).await?, Dek::random()?);
         let material = KeyMaterial::new(&kek, self.kms.wrap(&kek, &dek).await?).inside();
         let wrong = |e| StoreError::File(Path::from(name), e);
         let batch = columns::encode(records).map_err(|e| wrong(e.into()))?;
         let aad = format!("drmwatch/export/{tenant}/{name}");
-        file::seal(columns::schema(), &[batch], &dek, &aad, Material::Inside(material), Vec::new()).map_err(wrong)
+        file::seal(
+            columns::schema(),
+            &[batch],
+            &dek,
+            &aad,
+            Material::Inside(material),
+            Vec::new(),
+        )
+        .map_err(wrong)
     }
 
     /// Wraps every file's key anew by the newest version of the tenant's; says how many were not yet.
@@ -381,7 +417,9 @@ impl Store {
             }
             let dek = self.kms.unwrap(&kek, &material.wrapped_dek).await?;
             let material = KeyMaterial::new(&newest, self.kms.wrap(&newest, &dek).await?);
-            self.objects.put(&file.key_path(), material.beside().into()).await?;
+            self.objects
+                .put(&file.key_path(), material.beside().into())
+                .await?;
             done += 1;
         }
         Ok(done)
@@ -404,7 +442,8 @@ pub fn day_of(second: i64) -> Date {
 /// The order in which records compress well.
 fn sort(records: &mut [Record]) {
     records.sort_by(|a, b| {
-        (&a.probe, &a.region, a.slot, a.attempt, a.kind).cmp(&(&b.probe, &b.region, b.slot, b.attempt, b.kind))
+        (&a.probe, &a.region, a.slot, a.attempt, a.kind)
+            .cmp(&(&b.probe, &b.region, b.slot, b.attempt, b.kind))
     });
 }
 

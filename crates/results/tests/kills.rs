@@ -7,8 +7,7 @@ mod common;
 use common::{Place, START, day, record};
 use drmwatch_results::{
     consolidate::{self, Consolidator, Settings},
-    keep,
-    ship,
+    keep, ship,
     sla::Level,
     spool::{self, Limits},
 };
@@ -49,7 +48,9 @@ fn child(role: &str, folder: &Path) -> Child {
 /// Not a test: what is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_a_child() {
-    let Some(role) = std::env::var_os("KILLED_AS") else { return };
+    let Some(role) = std::env::var_os("KILLED_AS") else {
+        return;
+    };
     let folder = std::path::PathBuf::from(std::env::var_os("KILLED_IN").unwrap());
     let place = Place::open(&folder);
     match role.to_str().unwrap() {
@@ -59,7 +60,10 @@ async fn as_a_child() {
 }
 
 fn number(path: &Path) -> i64 {
-    fs::read_to_string(path).ok().and_then(|t| t.parse().ok()).unwrap_or(0)
+    fs::read_to_string(path)
+        .ok()
+        .and_then(|t| t.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Keeps records, says which are on the disk, and ships.
@@ -171,7 +175,11 @@ async fn nothing_that_was_acknowledged_is_lost_and_nothing_doubled() {
         }
     }
     let begun = number(&folder.join("begun"));
-    println!("{} kills, {begun} records begun, {acknowledged} acknowledged, {} in the store", kills(), there.len());
+    println!(
+        "{} kills, {begun} records begun, {acknowledged} acknowledged, {} in the store",
+        kills(),
+        there.len()
+    );
     assert!(acknowledged > 100, "{acknowledged}");
     for record in &records {
         assert_eq!(*record, of(number_of(record)));
@@ -179,12 +187,16 @@ async fn nothing_that_was_acknowledged_is_lost_and_nothing_doubled() {
     // Roll-ups made under fire are those that are made in peace.
     let consolidator = Consolidator::new(&place.store, tenant.clone(), settings(), later());
     consolidator.run(day(0), day(1), |_| {}).await.unwrap();
-    let made = consolidate::read(&place.store, &tenant, Level::Day, day(0), day(1)).await.unwrap();
+    let made = consolidate::read(&place.store, &tenant, Level::Day, day(0), day(1))
+        .await
+        .unwrap();
     let peace = Place::new(&["acme"]).await;
     peace.store.append("all", records).await.unwrap();
     let calm = peace.store.tenant("tv", "acme");
     let consolidator = Consolidator::new(&peace.store, calm.clone(), settings(), later());
     consolidator.run(day(0), day(1), |_| {}).await.unwrap();
-    let expected = consolidate::read(&peace.store, &calm, Level::Day, day(0), day(1)).await.unwrap();
+    let expected = consolidate::read(&peace.store, &calm, Level::Day, day(0), day(1))
+        .await
+        .unwrap();
     assert_eq!(made[0].rollups, expected[0].rollups);
 }

@@ -38,9 +38,19 @@ async fn moto() -> Option<Moto> {
         println!("skipped: RESULTS_ORACLE names no Python with moto (make results)");
         return None;
     };
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let child = Command::new(python)
-        .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &free.port().to_string()])
+        .args([
+            "-m",
+            "moto.server",
+            "-H",
+            "127.0.0.1",
+            "-p",
+            &free.port().to_string(),
+        ])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -79,7 +89,9 @@ async fn proxy(to: SocketAddr, harmful: Arc<AtomicU64>) -> SocketAddr {
                 _ => "500",
             };
             tokio::spawn(async move {
-                let Ok(mut server) = TcpStream::connect(to).await else { return };
+                let Ok(mut server) = TcpStream::connect(to).await else {
+                    return;
+                };
                 match harm {
                     "pass" => drop(copy_bidirectional(&mut client, &mut server).await),
                     // The request is done, and nobody hears of it.
@@ -88,7 +100,8 @@ async fn proxy(to: SocketAddr, harmful: Arc<AtomicU64>) -> SocketAddr {
                         let n = client.read(&mut request).await.unwrap_or(0);
                         let _ = server.write_all(&request[..n]).await;
                         let mut some = [0; 30];
-                        let _ = tokio::time::timeout(Duration::from_millis(500), server.read(&mut some)).await;
+                        let _ =
+                            tokio::time::timeout(Duration::from_millis(500), server.read(&mut some)).await;
                     }
                     "slow" => {
                         tokio::time::sleep(Duration::from_millis(700)).await;
@@ -97,7 +110,8 @@ async fn proxy(to: SocketAddr, harmful: Arc<AtomicU64>) -> SocketAddr {
                     status => {
                         let mut request = vec![0; 1 << 16];
                         let _ = client.read(&mut request).await;
-                        let answer = format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                        let answer =
+                            format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
                         let _ = client.write_all(answer.as_bytes()).await;
                     }
                 }
@@ -110,7 +124,11 @@ async fn proxy(to: SocketAddr, harmful: Arc<AtomicU64>) -> SocketAddr {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_fails_and_is_slow_loses_and_doubles_nothing() {
     let Some(moto) = moto().await else { return };
-    let made = ask(moto.1, "PUT /results HTTP/1.1\r\nhost: s3\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+    let made = ask(
+        moto.1,
+        "PUT /results HTTP/1.1\r\nhost: s3\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+    )
+    .await;
     assert!(made.contains(" 200 "), "{made}");
     let harmful = Arc::new(AtomicU64::new(2));
     let at = proxy(moto.1, harmful.clone()).await;
@@ -129,7 +147,14 @@ async fn a_bucket_that_fails_and_is_slow_loses_and_doubles_nothing() {
             most: 2,
             within: Duration::from_secs(3),
         };
-        Store::open_with("s3://results/region-1", kms, Names::read(&place.keys).unwrap(), settings.clone(), Some(quick)).unwrap()
+        Store::open_with(
+            "s3://results/region-1",
+            kms,
+            Names::read(&place.keys).unwrap(),
+            settings.clone(),
+            Some(quick),
+        )
+        .unwrap()
     };
     let store = open();
     let (spool, shelf, _) = spool::open(&place.root.join("spool"), &[7; 32], Limits::default()).unwrap();

@@ -19,7 +19,13 @@ async fn what_is_kept_reaches_the_store_and_leaves_the_disk() {
     let (spool, shelf, found) = spool::open(&folder, &KEY, Limits::default()).unwrap();
     assert_eq!(found, Found::default());
     let second = spool::open(&folder, &KEY, Limits::default());
-    assert!(second.err().unwrap().to_string().contains("another process has the spool open"));
+    assert!(
+        second
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("another process has the spool open")
+    );
     (0..500).for_each(|i| spool.keep(record("acme", "eu", i)));
     spool.close_segment();
     (500..700).for_each(|i| spool.keep(record("acme", "eu", i)));
@@ -54,7 +60,10 @@ async fn what_was_cut_off_or_damaged_is_counted_and_the_rest_is_read() {
     for cut in [1, 17, whole.len() / 2, whole.len() - 33] {
         fs::write(&path, &whole[..whole.len() - cut]).unwrap();
         let read = shelf.read(&path).unwrap();
-        assert!(read.records.len() < 50 && read.torn > 0 && read.damaged == 0, "{cut}");
+        assert!(
+            read.records.len() < 50 && read.torn > 0 && read.damaged == 0,
+            "{cut}"
+        );
     }
     // A flipped bit costs its frame.
     let mut bytes = whole.clone();
@@ -120,5 +129,8 @@ async fn a_disk_that_is_full_loses_what_it_must_and_says_how_much() {
     // There is room again.
     (4000..4100).for_each(|i| spool.keep(record("acme", "eu", i)));
     spool.close_segment();
-    assert_eq!(ship::round(&shelf, &spool, &place.store).await.unwrap().shipped, 100);
+    assert_eq!(
+        ship::round(&shelf, &spool, &place.store).await.unwrap().shipped,
+        100
+    );
 }

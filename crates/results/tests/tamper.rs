@@ -43,7 +43,10 @@ async fn a_file_in_the_place_of_another_is_refused() {
     // With its key or without it, of the same tenant or of another.
     for (from, with_key) in [("acme", false), ("acme", true), ("other", false)] {
         let place = planted().await;
-        let (to, from) = (place.files("acme").await.remove(0), place.files(from).await.remove(1));
+        let (to, from) = (
+            place.files("acme").await.remove(0),
+            place.files(from).await.remove(1),
+        );
         place.copy(&from.path(), &to.path());
         if with_key {
             place.copy(&from.key_path(), &to.key_path());
@@ -51,7 +54,10 @@ async fn a_file_in_the_place_of_another_is_refused() {
         refused(&place, "it does not open").await;
     }
     let place = planted().await;
-    let (to, from) = (place.files("acme").await.remove(0), place.files("other").await.remove(0));
+    let (to, from) = (
+        place.files("acme").await.remove(0),
+        place.files("other").await.remove(0),
+    );
     place.copy(&from.path(), &to.path());
     place.copy(&from.key_path(), &to.key_path());
     refused(&place, "the key beside it is malformed, or is another tenant's").await;
@@ -76,7 +82,10 @@ async fn no_byte_can_be_changed_and_none_cut_off() {
         }
         tried += 1;
     }
-    assert!(tried > 400 && refusals * 100 > tried * 95, "{refusals} of {tried}");
+    assert!(
+        tried > 400 && refusals * 100 > tried * 95,
+        "{refusals} of {tried}"
+    );
     while step < whole.len() {
         fs::write(&path, &whole[..whole.len() - step]).unwrap();
         assert!(place.store.read(&file, None).await.is_err(), "{step} bytes less");
@@ -119,7 +128,15 @@ async fn a_key_that_is_missing_wrong_or_forged_opens_nothing() {
     fs::remove_file(&kek).unwrap();
     let error = place.store.records(&tenant, day(0)).await.unwrap_err();
     assert!(error.to_string().contains("is not here"), "{error}");
-    assert_eq!(place.store.records(&place.store.tenant("tv", "other"), day(0)).await.unwrap().len(), 200);
+    assert_eq!(
+        place
+            .store
+            .records(&place.store.tenant("tv", "other"), day(0))
+            .await
+            .unwrap()
+            .len(),
+        200
+    );
     fs::write(&kek, right).unwrap();
     // A rotation: both versions open what they wrapped, then the old one is not needed.
     assert_eq!(place.store.rewrap(&tenant).await.unwrap(), 2);
@@ -134,20 +151,48 @@ async fn what_is_written_twice_counts_once_and_small_files_become_one() {
     let tenant = place.store.tenant("tv", "acme");
     let before = place.store.records(&tenant, day(0)).await.unwrap();
     for _ in 0..2 {
-        place.store.append("one", (0..100).map(|i| record("acme", "eu", i)).collect()).await.unwrap();
+        place
+            .store
+            .append("one", (0..100).map(|i| record("acme", "eu", i)).collect())
+            .await
+            .unwrap();
     }
-    place.store.append("again", (50..150).map(|i| record("acme", "eu", i)).collect()).await.unwrap();
+    place
+        .store
+        .append("again", (50..150).map(|i| record("acme", "eu", i)).collect())
+        .await
+        .unwrap();
     assert_eq!(place.files("acme").await.len(), 3);
     assert_eq!(place.store.records(&tenant, day(0)).await.unwrap(), before);
-    assert_eq!(drmwatch_results::keep::compact(&place.store, &tenant, day(0), 9).await.unwrap(), 0);
-    assert_eq!(drmwatch_results::keep::compact(&place.store, &tenant, day(0), 2).await.unwrap(), 3);
+    assert_eq!(
+        drmwatch_results::keep::compact(&place.store, &tenant, day(0), 9)
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(
+        drmwatch_results::keep::compact(&place.store, &tenant, day(0), 2)
+            .await
+            .unwrap(),
+        3
+    );
     assert_eq!(place.files("acme").await.len(), 1);
     assert_eq!(place.store.records(&tenant, day(0)).await.unwrap(), before);
     // What is older than it is kept goes, its key too.
     let keep = drmwatch_results::keep::Retention::default();
     let later = |days: i64| day(0).saturating_add(jiff::Span::new().days(days));
-    assert_eq!(drmwatch_results::keep::expire(&place.store, &tenant, keep, later(35)).await.unwrap(), 0);
-    assert_eq!(drmwatch_results::keep::expire(&place.store, &tenant, keep, later(36)).await.unwrap(), 1);
+    assert_eq!(
+        drmwatch_results::keep::expire(&place.store, &tenant, keep, later(35))
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(
+        drmwatch_results::keep::expire(&place.store, &tenant, keep, later(36))
+            .await
+            .unwrap(),
+        1
+    );
     assert_eq!(place.objects(&tenant), 0);
 }
 
@@ -157,10 +202,18 @@ async fn the_first_version_of_the_schema_stays_readable() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema-1");
     if std::env::var_os("UPDATE").is_some() && !folder.exists() {
         let place = Place::at(&folder, &["acme"]).await;
-        place.store.append("kept", (0..20).map(|i| record("acme", "eu", i)).collect()).await.unwrap();
+        place
+            .store
+            .append("kept", (0..20).map(|i| record("acme", "eu", i)).collect())
+            .await
+            .unwrap();
     }
     let place = Place::open(&folder);
-    let records = place.store.records(&place.store.tenant("tv", "acme"), day(0)).await.unwrap();
+    let records = place
+        .store
+        .records(&place.store.tenant("tv", "acme"), day(0))
+        .await
+        .unwrap();
     let expected: Vec<_> = (0..20).map(|i| record("acme", "eu", i)).collect();
     assert_eq!(records, expected);
 }

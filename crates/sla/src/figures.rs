@@ -49,7 +49,11 @@ pub struct HoursError(pub String);
 
 impl std::fmt::Display for HoursError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "business hours must be like Mon-Fri 08:00-18:00, not {}", self.0)
+        write!(
+            f,
+            "business hours must be like Mon-Fri 08:00-18:00, not {}",
+            self.0
+        )
     }
 }
 
@@ -92,7 +96,11 @@ impl std::str::FromStr for Hours {
 
 impl std::fmt::Display for Hours {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let days: Vec<&str> = self.days.iter().filter_map(|d| DAYS.get(usize::from(*d)).copied()).collect();
+        let days: Vec<&str> = self
+            .days
+            .iter()
+            .filter_map(|d| DAYS.get(usize::from(*d)).copied())
+            .collect();
         let clock = |m: u16| format!("{:02}:{:02}", m / 60, m % 60);
         write!(f, "{} {}-{}", days.join(","), clock(self.from), clock(self.to))
     }
@@ -100,7 +108,9 @@ impl std::fmt::Display for Hours {
 
 impl Hours {
     fn hold(&self, at: i64, zone: &TimeZone) -> bool {
-        let Ok(at) = Timestamp::from_second(at) else { return false };
+        let Ok(at) = Timestamp::from_second(at) else {
+            return false;
+        };
         let local = zone.to_datetime(at);
         let day = match local.weekday() {
             Weekday::Monday => 0,
@@ -224,7 +234,12 @@ impl Figures {
 
     /// Mean seconds that an incident took that has ended.
     pub fn mttr(&self) -> Option<f64> {
-        let ended: Vec<u64> = self.incidents.iter().filter(|i| !i.open).map(|i| u64::from(i.minutes) * 60).collect();
+        let ended: Vec<u64> = self
+            .incidents
+            .iter()
+            .filter(|i| !i.open)
+            .map(|i| u64::from(i.minutes) * 60)
+            .collect();
         (!ended.is_empty()).then(|| ended.iter().sum::<u64>() as f64 / ended.len() as f64)
     }
 
@@ -235,7 +250,11 @@ impl Figures {
 
     /// Seconds of the longest incident.
     pub fn longest(&self) -> u64 {
-        self.incidents.iter().map(|i| u64::from(i.minutes) * 60).max().unwrap_or_default()
+        self.incidents
+            .iter()
+            .map(|i| u64::from(i.minutes) * 60)
+            .max()
+            .unwrap_or_default()
     }
 
     /// Adds those of another probe: minutes become minutes of probes.
@@ -297,7 +316,8 @@ pub fn figures(start: i64, spans: &[Span], policy: &Policy, zone: &TimeZone) -> 
             }
             State::Down | State::NoData => {}
             State::Up | State::Degraded | State::Maintenance | State::Unwatched => {
-                of.incidents.extend(going.take().filter(|i| i.minutes >= policy.least_minutes));
+                of.incidents
+                    .extend(going.take().filter(|i| i.minutes >= policy.least_minutes));
             }
         }
         at = end;
@@ -355,7 +375,11 @@ mod tests {
         assert_eq!((of.budget(99.0) * 100.0).round(), 2017.0);
         assert_eq!(of.met(99.0), Some(true));
         // One that a gap interrupts is one; the other has not ended.
-        let told: Vec<(i64, i64, u32, bool)> = of.incidents.iter().map(|i| (i.start / 60, i.end / 60, i.minutes, i.open)).collect();
+        let told: Vec<(i64, i64, u32, bool)> = of
+            .incidents
+            .iter()
+            .map(|i| (i.start / 60, i.end / 60, i.minutes, i.open))
+            .collect();
         assert_eq!(told, [(1100, 1135, 15, false), (2185, 2187, 2, true)]);
         assert_eq!((of.mttr(), of.longest()), (Some(900.0), 900));
         assert_eq!(of.mtbf(), Some(60_000.0));
@@ -373,7 +397,10 @@ mod tests {
             let of = with(&MONTH, &policy);
             (of.good, of.counted, of.incidents.len())
         };
-        assert_eq!(of(NoDataPolicy::Down, MaintenancePolicy::Exclude), (2000, 2037, 1));
+        assert_eq!(
+            of(NoDataPolicy::Down, MaintenancePolicy::Exclude),
+            (2000, 2037, 1)
+        );
         assert_eq!(of(NoDataPolicy::Up, MaintenancePolicy::Up), (2070, 2087, 1));
     }
 
@@ -381,7 +408,10 @@ mod tests {
     fn of_nothing_nothing_is_claimed() {
         for nothing in [&[][..], &[(Unwatched, 1440)], &[(Maintenance, 60), (NoData, 60)]] {
             let of = with(nothing, &Policy::default());
-            assert_eq!((of.availability(), of.met(99.9), of.mttr(), of.mtbf()), (None, None, None, None));
+            assert_eq!(
+                (of.availability(), of.met(99.9), of.mttr(), of.mtbf()),
+                (None, None, None, None)
+            );
         }
         // A target is met by what meets it exactly.
         let exact = with(&[(Up, 999), (Down, 1)], &Policy::default());
@@ -405,7 +435,14 @@ mod tests {
         assert_eq!("Sat,Sun 00:00-24:00".parse::<Hours>().unwrap().days, [5, 6]);
         assert_eq!("Fri-Mon 00:00-24:00".parse::<Hours>().unwrap().days, [0, 4, 5, 6]);
         assert_eq!(hours.to_string(), "Mon,Tue,Wed,Thu,Fri 08:00-18:00");
-        for wrong in ["", "Mon", "Mon 8-18", "Foo 08:00-18:00", "Mon 18:00-08:00", "Mon 00:00-25:00"] {
+        for wrong in [
+            "",
+            "Mon",
+            "Mon 8-18",
+            "Foo 08:00-18:00",
+            "Mon 18:00-08:00",
+            "Mon 00:00-25:00",
+        ] {
             assert!(wrong.parse::<Hours>().is_err(), "{wrong}");
         }
     }

@@ -98,7 +98,8 @@ pub fn minutes(
         let mut of: Vec<&RegionRun> = inside.filter(|r| (start..end).contains(&r.slot)).collect();
         of.sort_by_key(|r| (r.slot, matches!(r.kind, RunKind::Unwatched)));
         let rollup = counts(probe, Some(name), start, minutes, &of);
-        let speaks = |r: &&&RegionRun| !matches!(r.kind, RunKind::Missed(_) | RunKind::Run { counts: false, .. });
+        let speaks =
+            |r: &&&RegionRun| !matches!(r.kind, RunKind::Missed(_) | RunKind::Run { counts: false, .. });
         let last = of.iter().rev().find(speaks).copied().or(carry.get(name));
         if let Some(last) = last {
             handed.insert(name.clone(), last.clone());
@@ -122,7 +123,9 @@ pub fn minutes(
         push(&mut consensus.spans, state, 1, cause);
     }
     for (name, rollup) in &mut regions {
-        let Some((runs, states)) = seen.get(name.as_str()) else { continue };
+        let Some((runs, states)) = seen.get(name.as_str()) else {
+            continue;
+        };
         for state in states {
             let (state, cause) = alone(name, runs, *state);
             push(&mut rollup.spans, state, 1, cause);
@@ -176,7 +179,9 @@ fn region(start: i64, minutes: u32, runs: &[&RegionRun]) -> Vec<Seen> {
         let mut maintained = false;
         while let Some(run) = runs.get(next).filter(|r| r.slot < end) {
             match &run.kind {
-                RunKind::Run { counts, maintenance, .. } => {
+                RunKind::Run {
+                    counts, maintenance, ..
+                } => {
                     maintained |= *maintenance && run.slot >= begin;
                     last = if *counts { Some(next) } else { last };
                 }
@@ -192,9 +197,17 @@ fn region(start: i64, minutes: u32, runs: &[&RegionRun]) -> Vec<Seen> {
             _ if maintained => Seen::Maintenance,
             Some((_, run)) if !stands(run) => Seen::Blind,
             Some((i, run)) => match &run.kind {
-                RunKind::Run { maintenance: true, .. } => Seen::Maintenance,
-                RunKind::Run { outcome: Outcome::Pass, .. } => Seen::Pass,
-                RunKind::Run { outcome: Outcome::Fail(..), .. } => Seen::Fail(i as u32),
+                RunKind::Run {
+                    maintenance: true, ..
+                } => Seen::Maintenance,
+                RunKind::Run {
+                    outcome: Outcome::Pass,
+                    ..
+                } => Seen::Pass,
+                RunKind::Run {
+                    outcome: Outcome::Fail(..),
+                    ..
+                } => Seen::Fail(i as u32),
                 _ => Seen::Blind,
             },
         });
@@ -260,11 +273,13 @@ fn consent(seen: &BTreeMap<&str, (Vec<&RegionRun>, Vec<Seen>)>, minute: usize) -
     }
     let most = votes.values().max().copied().unwrap_or_default();
     let first = failing.iter().find(|(_, why)| votes.get(why) == Some(&most));
-    let cause = first.and_then(|(_, why)| why.clone()).map(|(reason, step)| Cause {
-        reason,
-        step,
-        regions: failing.iter().map(|(name, _)| (*name).to_owned()).collect(),
-    });
+    let cause = first
+        .and_then(|(_, why)| why.clone())
+        .map(|(reason, step)| Cause {
+            reason,
+            step,
+            regions: failing.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        });
     let state = match failing.len() * 3 >= reporting * 2 {
         true => State::Down,
         false => State::Degraded,
@@ -312,19 +327,48 @@ mod tests {
     fn each_minute_is_said_by_the_last_run_that_stands_in_it() {
         let every = |outcomes: &[Outcome]| -> Vec<RegionRun> {
             let at = |i: usize| i as i64 * 60 + 30;
-            outcomes.iter().enumerate().map(|(i, o)| run(at(i), 60, o.clone())).collect()
+            outcomes
+                .iter()
+                .enumerate()
+                .map(|(i, o)| run(at(i), 60, o.clone()))
+                .collect()
         };
-        let day = of(6, &[("eu", every(&[Outcome::Pass, fail(), fail(), Outcome::Inconclusive, Outcome::Pass]))]);
+        let day = of(
+            6,
+            &[(
+                "eu",
+                every(&[
+                    Outcome::Pass,
+                    fail(),
+                    fail(),
+                    Outcome::Inconclusive,
+                    Outcome::Pass,
+                ]),
+            )],
+        );
         assert_eq!(told(&day.consensus.spans), "up 1, down 2, no data 1, up 2");
-        assert_eq!((day.consensus.runs, day.consensus.failed, day.consensus.inconclusive), (5, 2, 1));
+        assert_eq!(
+            (
+                day.consensus.runs,
+                day.consensus.failed,
+                day.consensus.inconclusive
+            ),
+            (5, 2, 1)
+        );
         // Every five seconds: one that failed among twelve is no outage, the last is what holds.
         let mut often: Vec<RegionRun> = (0..24).map(|i| run(i * 5, 5, Outcome::Pass)).collect();
         often[3] = run(15, 5, fail());
         often[23] = run(115, 5, fail());
-        assert_eq!(told(&of(3, &[("eu", often)]).consensus.spans), "up 1, down 1, no data 1");
+        assert_eq!(
+            told(&of(3, &[("eu", often)]).consensus.spans),
+            "up 1, down 1, no data 1"
+        );
         // Every five minutes: it stands.
         let rare = vec![run(150, 300, fail()), run(450, 300, Outcome::Pass)];
-        assert_eq!(told(&of(14, &[("eu", rare)]).consensus.spans), "not watched 2, down 5, up 6, no data 1");
+        assert_eq!(
+            told(&of(14, &[("eu", rare)]).consensus.spans),
+            "not watched 2, down 5, up 6, no data 1"
+        );
     }
 
     #[test]
@@ -334,7 +378,15 @@ mod tests {
             let runs: Vec<(&str, Vec<RegionRun>)> = outcomes
                 .iter()
                 .zip(names)
-                .map(|(o, n)| (n, vec![run(0, 60, Outcome::Pass)].into_iter().chain(o.clone().map(|o| run(60, 60, o))).collect()))
+                .map(|(o, n)| {
+                    (
+                        n,
+                        vec![run(0, 60, Outcome::Pass)]
+                            .into_iter()
+                            .chain(o.clone().map(|o| run(60, 60, o)))
+                            .collect(),
+                    )
+                })
                 .collect();
             let day = of(2, &runs);
             let last = day.consensus.spans.last().unwrap().clone();
@@ -342,8 +394,14 @@ mod tests {
         };
         let (pass, failed) = (Some(Outcome::Pass), Some(fail()));
         assert_eq!(with(&[failed.clone()]), (State::Down, Some("a".into())));
-        assert_eq!(with(&[failed.clone(), pass.clone()]), (State::Degraded, Some("a".into())));
-        assert_eq!(with(&[failed.clone(), pass.clone(), failed.clone()]), (State::Down, Some("a c".into())));
+        assert_eq!(
+            with(&[failed.clone(), pass.clone()]),
+            (State::Degraded, Some("a".into()))
+        );
+        assert_eq!(
+            with(&[failed.clone(), pass.clone(), failed.clone()]),
+            (State::Down, Some("a c".into()))
+        );
         assert_eq!(with(&[failed.clone(), None]), (State::Down, Some("a".into())));
         assert_eq!(with(&[failed.clone(), None, None]), (State::NoData, None));
         assert_eq!(with(&[Some(Outcome::Inconclusive), None]), (State::NoData, None));
@@ -353,7 +411,9 @@ mod tests {
     fn what_is_excluded_or_not_watched_is_neither_up_nor_down() {
         let mut runs: Vec<RegionRun> = (0..10).map(|i| run(i * 60, 60, fail())).collect();
         for at in [3, 4] {
-            let RunKind::Run { maintenance, .. } = &mut runs[at].kind else { panic!() };
+            let RunKind::Run { maintenance, .. } = &mut runs[at].kind else {
+                panic!()
+            };
             *maintenance = true;
         }
         runs.push(RegionRun {
@@ -363,7 +423,10 @@ mod tests {
         });
         runs.retain(|r| r.slot <= 500);
         let day = of(12, &[("eu", runs.clone())]);
-        assert_eq!(told(&day.consensus.spans), "down 3, maintenance 2, down 3, not watched 4");
+        assert_eq!(
+            told(&day.consensus.spans),
+            "down 3, maintenance 2, down 3, not watched 4"
+        );
         // And stays so the day after, while one that fell silent is missed.
         let next = minutes("p", 720, 3, &BTreeMap::new(), &day.carry);
         assert_eq!(told(&next.consensus.spans), "not watched 3");
@@ -376,9 +439,14 @@ mod tests {
     #[test]
     fn an_attempt_that_does_not_count_is_not_counted() {
         let mut first = run(0, 60, fail());
-        let RunKind::Run { counts, .. } = &mut first.kind else { panic!() };
+        let RunKind::Run { counts, .. } = &mut first.kind else {
+            panic!()
+        };
         *counts = false;
         let day = of(1, &[("eu", vec![first, run(0, 60, Outcome::Pass)])]);
-        assert_eq!((told(&day.consensus.spans).as_str(), day.consensus.runs), ("up 1", 1));
+        assert_eq!(
+            (told(&day.consensus.spans).as_str(), day.consensus.runs),
+            ("up 1", 1)
+        );
     }
 }

@@ -102,7 +102,11 @@ impl Rollup {
 
     /// The minutes with this state.
     pub fn minutes_of(&self, state: State) -> u32 {
-        self.spans.iter().filter(|s| s.state == state).map(|s| s.minutes).sum()
+        self.spans
+            .iter()
+            .filter(|s| s.state == state)
+            .map(|s| s.minutes)
+            .sum()
     }
 }
 
@@ -136,7 +140,8 @@ pub fn merge<'a>(
 pub fn split(of: &Rollup, start: i64, minutes: u32) -> Vec<Span> {
     let end = start + i64::from(minutes) * 60;
     let (mut spans, mut at) = (Vec::new(), of.start);
-    let overlap = |from: i64, to: i64| u32::try_from((to.min(end) - from.max(start)) / 60).unwrap_or_default();
+    let overlap =
+        |from: i64, to: i64| u32::try_from((to.min(end) - from.max(start)) / 60).unwrap_or_default();
     push(&mut spans, State::Unwatched, overlap(start, of.start), None);
     for span in &of.spans {
         let to = at + i64::from(span.minutes) * 60;
@@ -198,7 +203,9 @@ mod tests {
     fn of(zone: &str, level: Level, from: Date, to: Date) -> Vec<(Date, i64)> {
         let zone = TimeZone::get(zone).unwrap();
         let all = calendar_periods(level, from, to, &zone);
-        all.into_iter().map(|(day, start, end)| (day, (end - start) / 60)).collect()
+        all.into_iter()
+            .map(|(day, start, end)| (day, (end - start) / 60))
+            .collect()
     }
 
     #[test]
@@ -216,9 +223,19 @@ mod tests {
 
     #[test]
     fn weeks_begin_on_mondays_and_months_on_their_first() {
-        let weeks = of("Europe/Berlin", Level::Week, date(2026, 10, 20), date(2026, 11, 10));
+        let weeks = of(
+            "Europe/Berlin",
+            Level::Week,
+            date(2026, 10, 20),
+            date(2026, 11, 10),
+        );
         assert_eq!(weeks[0], (date(2026, 10, 26), 7 * 1440));
-        let weeks = of("Europe/Berlin", Level::Week, date(2026, 10, 19), date(2026, 10, 26));
+        let weeks = of(
+            "Europe/Berlin",
+            Level::Week,
+            date(2026, 10, 19),
+            date(2026, 10, 26),
+        );
         assert_eq!(weeks, [(date(2026, 10, 19), 7 * 1440 + 60)]);
         let months = of("UTC", Level::Month, date(2028, 1, 2), date(2028, 3, 1));
         assert_eq!(months, [(date(2028, 2, 1), 29 * 1440)]);
@@ -228,7 +245,9 @@ mod tests {
     fn nothing_is_lost_and_nothing_doubled_by_putting_together() {
         let part = |start: i64, spans: &[(State, u32)]| {
             let mut part = Rollup::empty("p", None, start, spans.iter().map(|s| s.1).sum());
-            spans.iter().for_each(|(state, n)| push(&mut part.spans, *state, *n, None));
+            spans
+                .iter()
+                .for_each(|(state, n)| push(&mut part.spans, *state, *n, None));
             part.runs = 1;
             part
         };
@@ -243,7 +262,10 @@ mod tests {
         use State::*;
         assert_eq!(told, [(Up, 10), (Down, 20), (Unwatched, 15), (Up, 15)]);
         assert_eq!((whole.runs, whole.minutes), (3, 60));
-        let cut: Vec<(State, u32)> = split(&whole, 1200, 30).iter().map(|s| (s.state, s.minutes)).collect();
+        let cut: Vec<(State, u32)> = split(&whole, 1200, 30)
+            .iter()
+            .map(|s| (s.state, s.minutes))
+            .collect();
         assert_eq!(cut, [(Down, 10), (Unwatched, 15), (Up, 5)]);
         let beyond: u32 = split(&whole, -600, 100).iter().map(|s| s.minutes).sum();
         assert_eq!(beyond, 100);

@@ -31,7 +31,11 @@ impl Sketch {
     /// Takes one more. What took no whole microsecond took one.
     pub fn add(&mut self, micros: u64) {
         let micros = micros.max(1);
-        self.min = if self.count == 0 { micros } else { self.min.min(micros) };
+        self.min = if self.count == 0 {
+            micros
+        } else {
+            self.min.min(micros)
+        };
         self.max = self.max.max(micros);
         (self.count, self.sum) = (self.count + 1, self.sum.saturating_add(micros));
         let bucket = ((micros as f64).ln() / Self::gamma().ln()).ceil() as i32;
@@ -43,7 +47,11 @@ impl Sketch {
         if other.count == 0 {
             return;
         }
-        self.min = if self.count == 0 { other.min } else { self.min.min(other.min) };
+        self.min = if self.count == 0 {
+            other.min
+        } else {
+            self.min.min(other.min)
+        };
         self.max = self.max.max(other.max);
         (self.count, self.sum) = (self.count + other.count, self.sum.saturating_add(other.sum));
         for (bucket, n) in &other.buckets {
@@ -102,6 +110,9 @@ mod tests {
 
     #[test]
     fn of_nothing_nothing_is_told() {
-        assert_eq!((Sketch::default().quantile(0.5), Sketch::default().mean()), (None, None));
+        assert_eq!(
+            (Sketch::default().quantile(0.5), Sketch::default().mean()),
+            (None, None)
+        );
     }
 }

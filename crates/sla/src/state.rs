@@ -81,6 +81,10 @@ pub(crate) fn push(spans: &mut Vec<Span>, state: State, minutes: u32, cause: Opt
     match spans.last_mut() {
         _ if minutes == 0 => {}
         Some(last) if last.state == state && last.cause == cause => last.minutes += minutes,
-        _ => spans.push(Span { state, minutes, cause }),
+        _ => spans.push(Span {
+            state,
+            minutes,
+            cause,
+        }),
     }
 }

@@ -7,7 +7,6 @@ Usage: recompute.py STORE KEYS JOBS.json
 JOBS.json: [{"tenant": ID, "zone": ..., "from": ..., "to": ..., "target": 99.9}, ...]
 """
 
-import base64
 import datetime
 import json
 import os
@@ -17,27 +16,8 @@ from collections import Counter, defaultdict
 
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-
-class Keys(pe.KmsClient):
-    """The folder of keys as a KMS."""
-
-    def __init__(self, connection):
-        super().__init__()
-        self.folder = connection.kms_instance_url
-
-    def key(self, name):
-        with open(os.path.join(FOLDER, name)) as file:
-            return AESGCM(base64.b64decode(file.read()))
-
-    def wrap_key(self, key, name):
-        nonce = os.urandom(12)
-        return base64.b64encode(nonce + self.key(name).encrypt(nonce, key, name.encode()))
-
-    def unwrap_key(self, wrapped, name):
-        sealed = base64.b64decode(wrapped)
-        return self.key(name).decrypt(sealed[:12], sealed[12:], name.encode())
+import recompute_keys
 
 
 COLUMNS = ["kind", "probe", "uid", "region", "runner", "slot", "lag_ms", "duration_us", "attempt", "counts", "slots",
@@ -45,7 +25,7 @@ COLUMNS = ["kind", "probe", "uid", "region", "runner", "slot", "lag_ms", "durati
 
 
 def read(path):
-    factory = pe.CryptoFactory(Keys)
+    factory = pe.CryptoFactory(recompute_keys.client(FOLDER))
     properties = factory.file_decryption_properties(pe.KmsConnectionConfig(), pe.DecryptionConfiguration(), path)
     table = pq.read_table(path, columns=COLUMNS, decryption_properties=properties)
     table = table.set_column(table.schema.get_field_index("slot"), "slot", table["slot"].cast("int64"))

@@ -77,6 +77,14 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
     mounts.push(json!({ "name": "cache-key", "mountPath": "/cache-key", "readOnly": true }));
     places.push(json!({ "name": "DRMWATCH_CACHE", "value": "/cache/plans" }));
     places.push(json!({ "name": "DRMWATCH_CACHE_KEY", "value": format!("/cache-key/{CACHE_KEY}") }));
+    if let Some(results) = &spec.results {
+        // What the store did not take yet outlives a container, too.
+        places.push(json!({ "name": "DRMWATCH_RESULTS_SPOOL", "value": "/spool/results" }));
+        volumes.push(json!({ "name": "spool", "emptyDir": { "sizeLimit": "3Gi" } }));
+        mounts.push(json!({ "name": "spool", "mountPath": "/spool" }));
+        let seconds = results.batch_seconds.unwrap_or(300);
+        places.push(json!({ "name": "DRMWATCH_RESULTS_BATCH_SECONDS", "value": seconds.to_string() }));
+    }
     let mut container = json!({
         "name": "runner",
         "image": options.runner_image,
@@ -101,6 +109,10 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
         env.append(&mut places);
     }
     container["volumeMounts"] = json!(mounts);
+    let from = environment(spec);
+    if !from.is_empty() {
+        container["envFrom"] = json!(from);
+    }
     let mut deployment = json!({
         "metadata": metadata,
         "spec": {
@@ -202,7 +214,25 @@ pub fn volumes(spec: &RunnerPoolSpec) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
         mounts.push(mount);
         places.push(json!({ "name": variable, "value": path }));
     }
+    if let Some(results) = &spec.results {
+        volumes.push(json!({ "name": "results-keys", "secret": { "secretName": results.keys_secret, "defaultMode": 0o440 } }));
+        mounts.push(json!({ "name": "results-keys", "mountPath": "/results-keys", "readOnly": true }));
+        places.push(json!({ "name": "DRMWATCH_RESULTS_KEYS", "value": "/results-keys" }));
+        let place = results.url.clone().unwrap_or_else(|| "/results".to_owned());
+        places.push(json!({ "name": "DRMWATCH_RESULTS", "value": place }));
+        if let Some(claim) = &results.claim {
+            volumes.push(json!({ "name": "results", "persistentVolumeClaim": { "claimName": claim } }));
+            mounts.push(json!({ "name": "results", "mountPath": "/results" }));
+        }
+    }
     (volumes, mounts, places)
+}
+
+/// Where a runner's environment comes from besides.
+pub fn environment(spec: &RunnerPoolSpec) -> Vec<Value> {
+    let secret = spec.results.as_ref().and_then(|r| r.credentials_secret.as_ref());
+    let from = secret.map(|name| json!({ "secretRef": { "name": name } }));
+    from.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -251,5 +281,48 @@ mod tests {
         let variables: Vec<_> = container.env.iter().flatten().map(|e| e.name.as_str()).collect();
         assert!(variables.contains(&"DRMWATCH_PLUGINS") && variables.contains(&"DRMWATCH_EVIDENCE"));
         assert_eq!(pod.volumes.unwrap().len(), 4);
+    }
+
+    #[test]
+    fn results_go_where_the_pool_says() {
+        let with = |results: Value| -> RunnerPool {
+            serde_json::from_value(json!({
+                "apiVersion": "drmwatch.io/v1alpha1", "kind": "RunnerPool",
+                "metadata": { "name": "default", "namespace": "drmwatch-runners", "uid": "u-1" },
+                "spec": { "results": results },
+            }))
+            .unwrap()
+        };
+        let options = Options::parse_from(["operator", "--region", "eu", "--runner-image", "runner:1"]);
+        let container = |pool: &RunnerPool| {
+            let spec = build(pool, &options)
+                .unwrap()
+                .deployment
+                .spec
+                .unwrap()
+                .template
+                .spec
+                .unwrap();
+            serde_json::to_value(&spec.containers[0]).unwrap()
+        };
+        let value = |container: &Value, name: &str| {
+            let env = container["env"].as_array().unwrap();
+            env.iter()
+                .find(|e| e["name"] == name)
+                .map(|e| e["value"].as_str().unwrap().to_owned())
+        };
+        let claimed = container(&with(json!({ "claim": "kept", "keysSecret": "keys" })));
+        assert_eq!(value(&claimed, "DRMWATCH_RESULTS").as_deref(), Some("/results"));
+        assert!(claimed["volumeMounts"].to_string().contains("\"/results\""));
+        assert!(claimed["envFrom"].is_null());
+        let stored = container(&with(
+            json!({ "url": "s3://b/p", "keysSecret": "keys", "credentialsSecret": "s3", "batchSeconds": 60 }),
+        ));
+        assert_eq!(value(&stored, "DRMWATCH_RESULTS").as_deref(), Some("s3://b/p"));
+        assert_eq!(
+            value(&stored, "DRMWATCH_RESULTS_BATCH_SECONDS").as_deref(),
+            Some("60")
+        );
+        assert_eq!(stored["envFrom"][0]["secretRef"]["name"], "s3");
     }
 }

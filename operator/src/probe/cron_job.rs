@@ -5,7 +5,7 @@ use super::plan_secret;
 use crate::{
     metered::Error,
     options::Options,
-    pool::{restricted, volumes},
+    pool::{environment, restricted, volumes},
 };
 use drmwatch_api::{DrmProbe, RunnerPool};
 use drmwatch_plan::{Plan, phase};
@@ -60,6 +60,10 @@ pub fn build(plan: &Plan, probe: &DrmProbe, pool: &RunnerPool, options: &Options
     });
     if !places.is_empty() {
         pod["spec"]["containers"][0]["env"] = json!(places);
+    }
+    let from = environment(&pool.spec);
+    if !from.is_empty() {
+        pod["spec"]["containers"][0]["envFrom"] = json!(from);
     }
     let mut metadata = plan_secret::metadata(plan, pool);
     if let Some(labels) = &mut metadata.labels {

@@ -126,7 +126,10 @@ impl Source {
             Ok((plan, secrets)) => {
                 self.known.insert(name, plan.uid.clone());
                 let fingerprint = crate::standalone::fingerprint(&plan, &secrets);
-                self.cache.put(self.shard, &plan, &secrets, fingerprint);
+                // The cache keeps its windows, too.
+                let kept = plan.excluded_by.iter().flat_map(|w| w.bytes());
+                let kept = kept.fold(fingerprint, |f, b| f.rotate_left(5) ^ u64::from(b));
+                self.cache.put(self.shard, &plan, &secrets, kept);
                 // A probe that was made while nobody had the shard has no slots from before.
                 let made = secret.metadata.creation_timestamp.as_ref().map(|t| t.0);
                 let unowned = self

@@ -146,6 +146,7 @@ pub fn compile(
             .unwrap_or(3600),
         timeout_seconds: probe.spec.timeout_seconds.unsigned_abs(),
         suspend: schedule.suspend || tenant.spec.suspend,
+        excluded_by: Vec::new(),
         credentials,
         tls,
         egress: egress.clone(),
@@ -292,6 +293,13 @@ pub fn check_pool(pool: &RunnerPool) -> Vec<Problem> {
         ", so that names made from it fit",
         &mut problems,
     );
+    if let Some(results) = &pool.spec.results {
+        problems.demand(
+            results.claim.is_some() != results.url.is_some(),
+            "spec.results",
+            "results must have exactly one of claim, url",
+        );
+    }
     for (n, cidr) in pool.spec.egress.allow_cidrs.iter().enumerate() {
         if cidr.parse::<ipnet::IpNet>().is_err() {
             problems.add(

@@ -89,7 +89,10 @@ impl Place {
         fs::create_dir_all(&keys).unwrap();
         let names = Names::read_or_make(&keys).unwrap();
         for tenant in tenants {
-            Folder::new(keys.clone()).create(&names.tenant("tv", tenant)).await.unwrap();
+            Folder::new(keys.clone())
+                .create(&names.tenant("tv", tenant))
+                .await
+                .unwrap();
         }
         Place::open(folder)
     }
@@ -97,7 +100,11 @@ impl Place {
     /// What is in this folder.
     pub fn open(folder: &Path) -> Place {
         let (root, keys) = (folder.join("store"), folder.join("keys"));
-        let store = Store::open(root.to_str().unwrap(), Arc::new(Folder::new(keys.clone())), Names::read(&keys).unwrap());
+        let store = Store::open(
+            root.to_str().unwrap(),
+            Arc::new(Folder::new(keys.clone())),
+            Names::read(&keys).unwrap(),
+        );
         Place {
             _folder: None,
             store: store.unwrap(),
@@ -108,7 +115,10 @@ impl Place {
 
     /// Files of records of a tenant.
     pub async fn files(&self, tenant: &str) -> Vec<FileRef> {
-        self.store.list(&self.store.tenant("tv", tenant), "raw").await.unwrap()
+        self.store
+            .list(&self.store.tenant("tv", tenant), "raw")
+            .await
+            .unwrap()
     }
 
     /// Where an object lies.
@@ -124,7 +134,9 @@ impl Place {
     pub fn objects(&self, tenant: &TenantId) -> usize {
         fn count(folder: &Path) -> usize {
             let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-            entries.map(|e| if e.path().is_dir() { count(&e.path()) } else { 1 }).sum()
+            entries
+                .map(|e| if e.path().is_dir() { count(&e.path()) } else { 1 })
+                .sum()
         }
         count(&self.root.join("v1").join(tenant.as_str()))
     }
