@@ -149,7 +149,8 @@ impl Scheduler {
                 let prepared = Arc::new(prepared);
                 let excluded = Excluded::default();
                 excluded.set(&plan.excluded_by);
-                let (stop, handle) = self.start(prepared.clone(), owner.clone(), due, unowned, excluded.clone());
+                let (stop, handle) =
+                    self.start(prepared.clone(), owner.clone(), due, unowned, excluded.clone());
                 let task = Task {
                     prepared,
                     owner,
@@ -233,7 +234,8 @@ impl Scheduler {
     pub fn go_on(&mut self, uids: &[String], since: Timestamp) {
         for uid in uids {
             let Some(task) = self.tasks.get(uid) else { continue };
-            let (prepared, owner, excluded) = (task.prepared.clone(), task.owner.clone(), task.excluded.clone());
+            let (prepared, owner, excluded) =
+                (task.prepared.clone(), task.owner.clone(), task.excluded.clone());
             // It could be read before.
             if let Ok(Some(due)) = Due::of(prepared.plan()) {
                 let started = self.start(prepared, owner, due, Some(since), excluded);

@@ -290,10 +290,13 @@ impl Slots {
             Ok(outcome) if refused(outcome) => self.missed(Cause::Budget, 1, slot),
             Ok(outcome) => {
                 metrics.add(&SLOTS_FINISHED, &self.owner, &[], 1);
-                shared
-                    .sink
-                    .recorder
-                    .run(self.plan(), self.place(slot), (attempt, true), &self.excluded, outcome);
+                shared.sink.recorder.run(
+                    self.plan(),
+                    self.place(slot),
+                    (attempt, true),
+                    &self.excluded,
+                    outcome,
+                );
             }
             Err(cause) => self.missed(*cause, 1, slot),
         }

@@ -226,7 +226,8 @@ async fn every_slot_is_kept_however_the_runner_ends() {
     // The window stands in the results of its probe from when it was open.
     let excluded = |name: &str| {
         let runs = by[name].iter();
-        runs.filter(|r| r.maintenance.as_deref() == Some("upgrade")).count()
+        runs.filter(|r| r.maintenance.as_deref() == Some("upgrade"))
+            .count()
     };
     assert!(excluded("a") > 0 && excluded("a") < by["a"].len() && excluded("b") == 0);
     assert!(

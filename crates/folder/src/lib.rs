@@ -385,7 +385,8 @@ fn build(objects: Objects, region: &str, egress: &EgressPolicy, now: Timestamp, 
                         .extend(effects);
                     plan.suspend |= window.spec.effects.contains(&Effect::Pause);
                     if window.spec.effects.contains(&Effect::ExcludeFromSla) {
-                        plan.excluded_by.push(window.metadata.name.clone().unwrap_or_default());
+                        plan.excluded_by
+                            .push(window.metadata.name.clone().unwrap_or_default());
                     }
                 }
                 match secrets(&plan, &objects.secrets) {

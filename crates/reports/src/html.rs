@@ -409,9 +409,9 @@ pub fn html(report: &Report) -> String {
     for line in &report.method {
         let _ = write!(page, "<li>{}</li>", text(line));
     }
-    let _ = write!(
+    let _ = writeln!(
         page,
-        "</ol><footer>Tenant {}/{} · {} probes · {} runs · made {} by drmwatch</footer></body></html>\n",
+        "</ol><footer>Tenant {}/{} · {} probes · {} runs · made {} by drmwatch</footer></body></html>",
         text(&report.namespace),
         text(&report.tenant),
         total.probes,

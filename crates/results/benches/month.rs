@@ -42,7 +42,7 @@ fn day(tenant: u64, start: i64, steps: bool) -> Vec<Record> {
                 let bits = noise(slot as u64 ^ (probe << 50) ^ ((r as u64) << 40));
                 // Latencies as they are: a body and a tail.
                 let micros = 35_000 + bits % 16_384 + if bits >> 58 == 0 { 400_000 } else { 0 };
-                let failed = (bits >> 20) % 2000 == 0;
+                let failed = (bits >> 20).is_multiple_of(2000);
                 let some = |text: &str| failed.then(|| text.to_owned());
                 records.push(Record {
                     kind: Kind::Run,
@@ -137,10 +137,17 @@ async fn main() {
     let keys = root.join("keys");
     std::fs::create_dir_all(&keys).unwrap();
     let names = Names::read_or_make(&keys).unwrap();
-    let store = Store::open(root.join("store").to_str().unwrap(), Arc::new(Folder::new(keys.clone())), names.clone()).unwrap();
+    let store = Store::open(
+        root.join("store").to_str().unwrap(),
+        Arc::new(Folder::new(keys.clone())),
+        names.clone(),
+    )
+    .unwrap();
     let first = date(2026, 10, 1);
     let start = first.to_zoned(TimeZone::UTC).unwrap().timestamp().as_second();
-    let ids: Vec<_> = (0..tenants).map(|t| names.tenant("tv", &format!("tenant-{t}"))).collect();
+    let ids: Vec<_> = (0..tenants)
+        .map(|t| names.tenant("tv", &format!("tenant-{t}")))
+        .collect();
     for id in &ids {
         Folder::new(keys.clone()).create(id).await.unwrap();
     }
@@ -157,14 +164,22 @@ async fn main() {
         }
         let files = store.list(&probe, "raw").await.unwrap();
         if turn < 2 {
-            let name = if steps { "bytes_per_row_with_a_step" } else { "bytes_per_row_fixed_columns" };
+            let name = if steps {
+                "bytes_per_row_with_a_step"
+            } else {
+                "bytes_per_row_fixed_columns"
+            };
             say(name, files[0].size as f64 / count as f64, "B");
         }
         for file in files {
             store.delete(&file).await.unwrap();
         }
     }
-    say("rows_encrypted_per_second_and_core", rows as f64 / spent, "rows/s");
+    say(
+        "rows_encrypted_per_second_and_core",
+        rows as f64 / spent,
+        "rows/s",
+    );
     // The month, by two.
     let began = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
@@ -173,7 +188,10 @@ async fn main() {
         tasks.spawn(async move {
             for tenant in (part..tenants).step_by(2) {
                 for n in 0..days {
-                    store.append("day", day(tenant, start + n * 86_400, false)).await.unwrap();
+                    store
+                        .append("day", day(tenant, start + n * 86_400, false))
+                        .await
+                        .unwrap();
                 }
             }
         });
@@ -182,7 +200,11 @@ async fn main() {
     let rows = tenants * PROBES * 3 * 1440 * days as u64;
     say("rows", rows as f64, "");
     say("written_in", began.elapsed().as_secs_f64(), "s");
-    say("records", size(&root.join("store"), "/raw/") as f64 / (1 << 20) as f64, "MiB");
+    say(
+        "records",
+        size(&root.join("store"), "/raw/") as f64 / (1 << 20) as f64,
+        "MiB",
+    );
     // From records, by two.
     let settings = Settings::default();
     let now = Timestamp::from_second(start + (days + 3) * 86_400).unwrap();
@@ -194,7 +216,10 @@ async fn main() {
         let own: Vec<_> = ids.iter().skip(part).step_by(2).cloned().collect();
         tasks.spawn(async move {
             for id in own {
-                Consolidator::new(&store, id, settings.clone(), now).run(first, to, |_| {}).await.unwrap();
+                Consolidator::new(&store, id, settings.clone(), now)
+                    .run(first, to, |_| {})
+                    .await
+                    .unwrap();
             }
         });
     }
@@ -202,15 +227,29 @@ async fn main() {
     let raw: Duration = began.elapsed();
     say("consolidated_in", raw.as_secs_f64(), "s");
     say("consolidated_with", cpu() - before, "CPU s");
-    say("day_rollups", size(&root.join("store"), "/1d/") as f64 / (1 << 20) as f64, "MiB");
+    say(
+        "day_rollups",
+        size(&root.join("store"), "/1d/") as f64 / (1 << 20) as f64,
+        "MiB",
+    );
     // From days.
     let (began, before) = (Instant::now(), cpu());
     let (mut good, mut counted, mut incidents) = (0, 0, 0);
     for id in &ids {
-        let periods = consolidate::read(&store, id, Level::Day, first, to).await.unwrap();
-        for rollup in periods.iter().flat_map(|p| &p.rollups).filter(|r| r.region.is_none()) {
+        let periods = consolidate::read(&store, id, Level::Day, first, to)
+            .await
+            .unwrap();
+        for rollup in periods
+            .iter()
+            .flat_map(|p| &p.rollups)
+            .filter(|r| r.region.is_none())
+        {
             let of = figures(rollup.start, &rollup.spans, &Policy::default(), &TimeZone::UTC);
-            (good, counted, incidents) = (good + of.good, counted + of.counted, incidents + of.incidents.len());
+            (good, counted, incidents) = (
+                good + of.good,
+                counted + of.counted,
+                incidents + of.incidents.len(),
+            );
         }
     }
     say("reported_from_days_in", began.elapsed().as_secs_f64(), "s");

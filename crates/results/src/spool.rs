@@ -472,11 +472,9 @@ impl Writer {
         if over || current.synced.elapsed() >= SYNC {
             self.sync();
         }
-        if over {
-            if let Err(error) = self.begin() {
-                warn!(%error, "a new segment of the spool can't be begun");
-                self.current = None;
-            }
+        if over && let Err(error) = self.begin() {
+            warn!(%error, "a new segment of the spool can't be begun");
+            self.current = None;
         }
     }
 }

@@ -1,5 +1,11 @@
 //! A store on S3 that fails, is slow, or breaks off. moto is the S3 (`make results`); a proxy before it does the harm.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// moto and its proxy are no tenants.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods
+)]
 
 mod common;
 

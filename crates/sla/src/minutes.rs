@@ -393,7 +393,10 @@ mod tests {
             (last.state, last.cause.map(|c| c.regions.join(" ")))
         };
         let (pass, failed) = (Some(Outcome::Pass), Some(fail()));
-        assert_eq!(with(&[failed.clone()]), (State::Down, Some("a".into())));
+        assert_eq!(
+            with(std::slice::from_ref(&failed)),
+            (State::Down, Some("a".into()))
+        );
         assert_eq!(
             with(&[failed.clone(), pass.clone()]),
             (State::Degraded, Some("a".into()))

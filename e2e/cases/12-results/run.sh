@@ -48,11 +48,12 @@ of_job() { results --probe kept-by-job | jq -se 'any(.[]; .outcome == "pass")'; 
 await 150 "a run of the Job is in the store" of_job
 # Whoever is killed leaves what it had to its next container.
 k -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o jsonpath='{range .items[*]}{.metadata.name} {.status.containerStatuses[0].restartCount}{"\n"}{end}'
-pids=$(for p in /proc/[0-9]*; do tr '\0' '\n' <"$p/environ" 2>/dev/null | grep -q '^DRMWATCH_RESULTS_SPOOL=' && basename "$p"; done || true)
+# Processes come and go while it looks.
+pids=$({ grep -slaz '^DRMWATCH_RESULTS_SPOOL=' /proc/[0-9]*/environ || true; } | cut -d/ -f3)
 [ -n "$pids" ] || fail "no runner was found"
 kill -KILL $pids
 await 60 "every runner runs again" rolled
-world POST /admin/faults/manifest-down
+world PUT /admin/faults/manifest-down
 # Its first failure is looked at twice, and both attempts are kept.
 failed() { results --failures | jq -se 'any(.[]; .outcome == "fail" and .counts and .reason != null and .trace_id != null)'; }
 await 90 "a failure is in the store, with its reason" failed

@@ -158,7 +158,9 @@ async fn reconcile(probe: &DrmProbe, context: &Context, made: &Made) -> Result<A
             Err(problems) => Readiness::Invalid(problems),
             Ok(mut plan) => {
                 plan.suspend |= rests.is_some();
-                let excluding = effects.iter().filter(|(effect, _)| *effect == Effect::ExcludeFromSla);
+                let excluding = effects
+                    .iter()
+                    .filter(|(effect, _)| *effect == Effect::ExcludeFromSla);
                 plan.excluded_by = excluding.map(|(_, window)| window.clone()).collect();
                 deliver(probe, context, found, plan, made).await?
             }
