@@ -126,6 +126,11 @@ impl Recorder {
         Ok(Recorder(Some(open)))
     }
 
+    /// Whether anything is kept.
+    pub fn on(&self) -> bool {
+        self.0.is_some()
+    }
+
     fn keep(&self, plan: &Plan, slot: Slot, record: impl FnOnce(Place<'_>) -> Record) {
         let Some(open) = &self.0 else { return };
         let until_next = slot.next.map(|next| next.duration_since(slot.at).as_secs());

@@ -110,7 +110,9 @@ impl Slots {
         let sink = &self.shared.sink;
         sink.metrics
             .add(&SLOTS_MISSED, &self.owner, &[cause.label()], slots);
-        sink.recorder.missed(self.plan(), self.place(last), cause, slots);
+        if sink.recorder.on() {
+            sink.recorder.missed(self.plan(), self.place(last), cause, slots);
+        }
     }
 
     /// Whether the next slot comes at once.
@@ -119,6 +121,14 @@ impl Slots {
         self.due
             .next(slot)
             .is_some_and(|next| next.duration_since(now) < NEARLY_OVER)
+    }
+
+    /// Keeps a run. `attempt`: which of its slot, and whether it decides.
+    fn record(&self, slot: Timestamp, attempt: (u8, bool), outcome: &Outcome) {
+        let recorder = &self.shared.sink.recorder;
+        if recorder.on() {
+            recorder.run(self.plan(), self.place(slot), attempt, &self.excluded, outcome);
+        }
     }
 
     fn place(&self, slot: Timestamp) -> Slot {
@@ -290,13 +300,7 @@ impl Slots {
             Ok(outcome) if refused(outcome) => self.missed(Cause::Budget, 1, slot),
             Ok(outcome) => {
                 metrics.add(&SLOTS_FINISHED, &self.owner, &[], 1);
-                shared.sink.recorder.run(
-                    self.plan(),
-                    self.place(slot),
-                    (attempt, true),
-                    &self.excluded,
-                    outcome,
-                );
+                self.record(slot, (attempt, true), outcome);
             }
             Err(cause) => self.missed(*cause, 1, slot),
         }
@@ -324,9 +328,7 @@ impl Slots {
         shared.sink.confirmed(self.plan(), &self.owner, &first, &second);
         let whole = Duration::from_secs(self.plan().timeout_seconds.into());
         let (decides, outcome, other) = confirm::judge(first, second, room < whole);
-        let (plan, place) = (self.plan(), self.place(slot));
-        let recorder = &shared.sink.recorder;
-        recorder.run(plan, place, (3 - decides, false), &self.excluded, &other);
+        self.record(slot, (3 - decides, false), &other);
         (decides, outcome)
     }
 

@@ -29,6 +29,8 @@ const INPUTS: &str = "drmwatch.inputs";
 const CARRY: &str = "drmwatch.carry";
 /// Metadata key that says whether it will be made anew.
 const FINAL: &str = "drmwatch.final";
+/// Metadata key of the zone whose day, week or month it is.
+const ZONE: &str = "drmwatch.zone";
 /// Seconds of a quarter.
 const QUARTER: i64 = 900;
 
@@ -510,10 +512,16 @@ impl<'a> Consolidator<'a> {
                 .chain([handed, until.to_string()]),
         );
         let (kept, carry) = self.kept_carry(day).await?;
+        // A day of which nothing is known, or is kept any longer, is not a day in which nothing happened.
+        if kept.is_none() && files.is_empty() && before.is_empty() {
+            return Ok(before);
+        }
         if let Some(kept) = &kept {
             let metadata = self.metadata(kept).await?;
             let same = metadata.get(INPUTS) == Some(&inputs);
-            let fixed = metadata.get(FINAL).is_some_and(|f| f == "true") && !self.settings.again;
+            // Of records that are kept no longer nothing is made anew, whoever asks for it.
+            let again = self.settings.again && !files.is_empty();
+            let fixed = metadata.get(FINAL).is_some_and(|f| f == "true") && !again;
             if same || fixed {
                 self.done.late += u64::from(!same);
                 self.done.unchanged += 1;
@@ -631,11 +639,17 @@ impl<'a> Consolidator<'a> {
             end.to_string(),
         ]));
         let own = self.kept(&folder(level, date)).await?.remove(&date.to_string());
-        if let Some(own) = &own
-            && self.metadata(own).await?.get(INPUTS) == Some(&inputs)
-        {
-            self.done.unchanged += 1;
-            return Ok(());
+        if let Some(own) = &own {
+            let metadata = self.metadata(own).await?;
+            let zone = metadata.get(ZONE) == Some(&self.settings.zone_name);
+            // Nor of parts of which some are kept no longer.
+            let whole = level != Level::Day || parts.len() == folders.len();
+            let fixed =
+                metadata.get(FINAL).is_some_and(|f| f == "true") && zone && (!self.settings.again || !whole);
+            if fixed || metadata.get(INPUTS) == Some(&inputs) {
+                self.done.unchanged += 1;
+                return Ok(());
+            }
         }
         let (mut read, mut all_final) = (Vec::new(), true);
         for (_, kept) in &parts {
@@ -665,6 +679,7 @@ impl<'a> Consolidator<'a> {
             .collect();
         let more = vec![
             (INPUTS.to_owned(), inputs),
+            (ZONE.to_owned(), self.settings.zone_name.clone()),
             (FINAL.to_owned(), (all_final && ends == end).to_string()),
         ];
         self.write(level, date, Made { rollups, more }).await

@@ -71,8 +71,7 @@ fn properties(
         .with_aad_prefix(aad.as_bytes().to_vec())
         .with_aad_prefix_storage(true)
         .build()?;
-    let mut pairs = vec![KeyValue::new(VERSION.to_owned(), SCHEMA.to_string())];
-    pairs.extend(more.into_iter().map(|(k, v)| KeyValue::new(k, v)));
+    let pairs = more.into_iter().map(|(k, v)| KeyValue::new(k, v)).collect();
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
         .set_created_by(concat!("drmwatch ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -93,6 +92,19 @@ fn properties(
 
 /// Columns as an encrypted file. `aad`: its place; `more`: metadata, which is encrypted as well.
 pub fn seal(
+    schema: Arc<Schema>,
+    batches: &[RecordBatch],
+    dek: &Dek,
+    aad: &str,
+    material: Material,
+    more: Vec<(String, String)>,
+) -> Result<Vec<u8>, FileError> {
+    let version = (VERSION.to_owned(), SCHEMA.to_string());
+    let more = [vec![version], more].concat();
+    seal_as(schema, batches, dek, aad, material, more)
+}
+
+fn seal_as(
     schema: Arc<Schema>,
     batches: &[RecordBatch],
     dek: &Dek,
@@ -170,4 +182,67 @@ pub fn metadata(reader: Bytes, dek: &Dek, aad: &str) -> Result<Vec<(String, Stri
 /// What a reader's error means: what was written was changed.
 pub fn refused(error: ArrowError) -> FileError {
     FileError::Refused(error.to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use arrow_array::{ArrayRef, Int64Array};
+    use arrow_schema::{DataType, Field};
+
+    fn two(version: u32) -> (Vec<u8>, Dek) {
+        let fields = ["a", "b"].map(|name| Field::new(name, DataType::Int64, false));
+        let schema = Arc::new(Schema::new(fields.to_vec()));
+        // Noise, which is as long compressed as it is.
+        let noise = |i: i64| {
+            i.wrapping_mul(-7_046_029_254_386_353_131)
+                .rotate_left(31)
+                .wrapping_mul(i | 1)
+        };
+        let column = |from: i64| Arc::new((from..from + 1000).map(noise).collect::<Int64Array>()) as ArrayRef;
+        let batch = RecordBatch::try_new(schema.clone(), vec![column(1 << 40), column(2 << 40)]).unwrap();
+        let dek = Dek::random().unwrap();
+        let more = vec![(VERSION.to_owned(), version.to_string())];
+        let file = seal_as(schema, &[batch], &dek, "here", Material::Beside, more).unwrap();
+        (file, dek)
+    }
+
+    fn read(file: &[u8], dek: &Dek, aad: &str) -> Result<usize, FileError> {
+        let reader = open(Bytes::copy_from_slice(file), dek, aad, None)?;
+        reader.map(|b| b.map(|b| b.num_rows()).map_err(refused)).sum()
+    }
+
+    #[test]
+    fn two_columns_that_change_places_are_refused() {
+        let (file, dek) = two(SCHEMA);
+        assert_eq!(read(&file, &dek, "here").unwrap(), 1000);
+        assert!(matches!(read(&file, &dek, "there"), Err(FileError::Refused(_))));
+        assert!(matches!(
+            read(&file, &Dek::random().unwrap(), "here"),
+            Err(FileError::Refused(_))
+        ));
+        let builder = builder(Bytes::copy_from_slice(&file), &dek, "here").unwrap();
+        let range = |i: usize| {
+            let (from, length) = builder.metadata().row_group(0).column(i).byte_range();
+            from as usize..(from + length) as usize
+        };
+        let (a, b) = (range(0), range(1));
+        // As long as each other, or nothing would be shown.
+        assert_eq!(a.len(), b.len());
+        let mut swapped = file.clone();
+        swapped[a.clone()].copy_from_slice(&file[b.clone()]);
+        swapped[b].copy_from_slice(&file[a]);
+        assert!(matches!(read(&swapped, &dek, "here"), Err(FileError::Refused(_))));
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_is_refused_with_the_way_out() {
+        let (file, dek) = two(SCHEMA + 1);
+        let error = read(&file, &dek, "here").unwrap_err().to_string();
+        assert!(
+            error.contains("written by a newer drmwatch (schema 2; this one reads up to 1): update"),
+            "{error}"
+        );
+    }
 }

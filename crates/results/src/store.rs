@@ -253,9 +253,27 @@ impl Store {
         };
         let dek = Dek::random()?;
         let material = KeyMaterial::new(&kek, self.kms.wrap(&kek, &dek).await?);
-        match self.create(&file.key_path(), material.beside()).await? {
-            true => Ok(dek),
-            false => self.key_of(file).await,
+        if self.create(&file.key_path(), material.beside()).await? {
+            return Ok(dek);
+        }
+        match self.key_of(file).await {
+            // Who came before died between key and file, and its version of the tenant's key is no more: nothing was
+            // ever written under it.
+            Err(StoreError::Key(KeyError::Gone(_))) if self.absent(&file.path()).await? => {
+                self.objects
+                    .put(&file.key_path(), material.beside().into())
+                    .await?;
+                Ok(dek)
+            }
+            found => found,
+        }
+    }
+
+    async fn absent(&self, path: &Path) -> Result<bool, StoreError> {
+        match self.objects.head(path).await {
+            Ok(_) => Ok(false),
+            Err(object_store::Error::NotFound { .. }) => Ok(true),
+            Err(error) => Err(error.into()),
         }
     }
 

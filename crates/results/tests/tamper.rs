@@ -196,6 +196,78 @@ async fn what_is_written_twice_counts_once_and_small_files_become_one() {
     assert_eq!(place.objects(&tenant), 0);
 }
 
+#[tokio::test]
+async fn what_was_made_stays_when_what_it_was_made_of_is_kept_no_longer() {
+    use drmwatch_results::{
+        consolidate::{self, Consolidator, Settings},
+        keep::{Retention, expire},
+        sla::Level,
+    };
+    let place = Place::new(&["acme"]).await;
+    let tenant = place.store.tenant("tv", "acme");
+    // Three days in Berlin touch four of UTC.
+    let records = (0..3 * 1440).map(|i| record("acme", "eu", i)).collect();
+    place.store.append("all", records).await.unwrap();
+    let settings = |again| Settings {
+        zone: jiff::tz::TimeZone::get("Europe/Berlin").unwrap(),
+        zone_name: "Europe/Berlin".into(),
+        again,
+        ..Settings::default()
+    };
+    let at = |days: i64| jiff::Timestamp::from_second(common::START + days * 86_400).unwrap();
+    let made = async |again, now: i64| {
+        let consolidator = Consolidator::new(&place.store, tenant.clone(), settings(again), at(now));
+        consolidator.run(day(0), day(3), |_| {}).await.unwrap()
+    };
+    let read = async || {
+        consolidate::read(&place.store, &tenant, Level::Day, day(0), day(3))
+            .await
+            .unwrap()
+    };
+    assert!(made(false, 6).await.written > 0);
+    let before = read().await;
+    assert!(before.iter().all(|p| p.fixed) && before.len() == 3);
+    // Something that comes after the grace is kept, told, and changes nothing; unless it is asked for.
+    let late = (0..30).map(|i| record("acme", "us", i)).collect();
+    place.store.append("late", late).await.unwrap();
+    assert_eq!(made(false, 7).await.late, 1);
+    assert!(read().await == before);
+    assert!(made(true, 7).await.written > 0);
+    let after = read().await;
+    assert!(after != before);
+    // Records go, then some of the quarters that a day is made of.
+    let keep = Retention {
+        raw: 5,
+        hours: 8,
+        days: 1000,
+    };
+    assert!(expire(&place.store, &tenant, keep, day(10)).await.unwrap() > 0);
+    for again in [false, true] {
+        made(again, 10).await;
+        // A month of spans is no message.
+        assert!(read().await == after, "{again}");
+    }
+    // A version of the tenant's key is destroyed while somebody died between key and file.
+    let orphan = FileRef {
+        tenant: tenant.clone(),
+        folder: format!("raw/{}", day(20)),
+        name: "orphan".into(),
+        size: 0,
+    };
+    let batch = || {
+        (20 * 1440..20 * 1440 + 9)
+            .map(|i| record("acme", "eu", i))
+            .collect()
+    };
+    place.store.append("orphan", batch()).await.unwrap();
+    fs::remove_file(place.path(&orphan.path())).unwrap();
+    place.store.kms().create(&tenant).await.unwrap();
+    place.store.rewrap(&tenant).await.unwrap();
+    fs::remove_file(place.keys.join(format!("{tenant}.v1"))).unwrap();
+    place.store.append("orphan", batch()).await.unwrap();
+    assert_eq!(place.store.records(&tenant, day(20)).await.unwrap().len(), 9);
+}
+
 /// A store of schema version 1, as it was written when that was made: it stays readable.
 #[tokio::test]
 async fn the_first_version_of_the_schema_stays_readable() {
