@@ -2,12 +2,12 @@
 
 use crate::{
     folder::{Error, exit, io},
-    place::{Place, Tenant, block, known, write},
+    place::{Place, Tenant, block, holder, known, write},
 };
 use clap::{Args, Subcommand};
 use drmwatch_results::{
     keep,
-    keys::{Folder, Kms, Names},
+    keys::{KeyError, Names},
     sign::Signer,
 };
 use std::{fs, path::PathBuf, process::ExitCode};
@@ -26,6 +26,9 @@ enum Command {
         /// Folder of keys.
         #[arg(long, env = "DRMWATCH_RESULTS_KEYS")]
         keys: PathBuf,
+        /// Who holds tenants' keys, where it is not that folder: awskms://REGION, or vault+https://HOST/MOUNT.
+        #[arg(long, env = "DRMWATCH_RESULTS_KMS")]
+        kms: Option<String>,
         /// Tenants, as NAMESPACE/NAME.
         #[arg(required = true)]
         tenants: Vec<Tenant>,
@@ -68,16 +71,17 @@ impl Keys {
 
     fn work(self) -> Result<(), Error> {
         match self.command {
-            Command::Create { keys, tenants } => {
+            Command::Create { keys, kms, tenants } => {
                 fs::create_dir_all(&keys).map_err(io(&keys))?;
                 let names = Names::read_or_make(&keys)?;
-                let folder = Folder::new(keys);
+                let holder = holder(&keys, kms.as_deref())?;
                 for tenant in tenants {
                     let id = names.tenant(&tenant.namespace, &tenant.name);
                     let kek = block(async {
-                        match folder.newest(&id).await {
+                        match holder.newest(&id).await {
                             Ok(kek) => Ok(kek),
-                            Err(_) => Ok(folder.create(&id).await?),
+                            Err(KeyError::None(_)) => Ok(holder.create(&id).await?),
+                            Err(error) => Err(error.into()),
                         }
                     })?;
                     println!("{tenant} {kek}");

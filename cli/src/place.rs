@@ -4,10 +4,14 @@ use crate::folder::Error;
 use clap::Args;
 use drmwatch_results::{
     Store,
-    keys::{Folder, Names, TenantId},
+    keys::{Folder, Kms, Names, TenantId},
+    kms,
 };
 use jiff::{ToSpan, civil::Date, tz::TimeZone};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Where results lie.
 #[derive(Args)]
@@ -19,14 +23,26 @@ pub struct Place {
     /// Folder of keys: `names`, and one file `TENANT.vN` for each version of a tenant's key.
     #[arg(long, env = "DRMWATCH_RESULTS_KEYS")]
     pub keys: PathBuf,
+    /// Who holds tenants' keys, where it is not that folder, which then has `names` only: awskms://REGION, or
+    /// vault+https://HOST/MOUNT (VAULT_TOKEN).
+    #[arg(long, env = "DRMWATCH_RESULTS_KMS")]
+    pub kms: Option<String>,
 }
 
 impl Place {
     /// Opens it.
     pub fn open(&self) -> Result<Store, Error> {
-        let kms = Arc::new(Folder::new(self.keys.clone()));
+        let kms = holder(&self.keys, self.kms.as_deref())?;
         Ok(Store::open(&self.store, kms, Names::read(&self.keys)?)?)
     }
+}
+
+/// Who holds tenants' keys.
+pub fn holder(folder: &Path, kms: Option<&str>) -> Result<Arc<dyn Kms>, Error> {
+    Ok(match kms {
+        Some(place) => kms::open(place, drmwatch_program::now, |name| std::env::var(name).ok())?.into(),
+        None => Arc::new(Folder::new(folder.to_owned())),
+    })
 }
 
 /// A tenant, as `NAMESPACE/NAME`.

@@ -72,6 +72,9 @@ pub struct Options {
     /// Folder of the keys under which they are encrypted (`drmwatch keys`).
     #[arg(long, value_name = "FOLDER", env = "DRMWATCH_RESULTS_KEYS")]
     pub results_keys: Option<PathBuf>,
+    /// Who holds tenants' keys, where it is not that folder: awskms://REGION, or vault+https://HOST/MOUNT (VAULT_TOKEN).
+    #[arg(long, value_name = "URL", env = "DRMWATCH_RESULTS_KMS")]
+    pub results_kms: Option<String>,
     /// Folder in which results wait, sealed, until they are there.
     #[arg(long, value_name = "FOLDER", env = "DRMWATCH_RESULTS_SPOOL")]
     pub results_spool: Option<PathBuf>,

@@ -9,9 +9,9 @@ use drmwatch_metrics::{
 };
 use drmwatch_plan::{Outcome, Plan};
 use drmwatch_results::{
-    Place, Record, Store,
-    keys::{Folder, Names},
-    ship,
+    Place, Record, Store, StoreError,
+    keys::{Folder, Kms, Names},
+    kms, ship,
     spool::{self, Limits, Shelf, Spool},
 };
 use jiff::Timestamp;
@@ -43,6 +43,15 @@ struct Open {
     metrics: Metrics,
     stop: Notify,
     stopped: Notify,
+}
+
+/// The store in a place.
+fn store(place: &str, keys: &Path, options: &Options) -> Result<Store, StoreError> {
+    let holder: Arc<dyn Kms> = match &options.results_kms {
+        Some(url) => kms::open(url, drmwatch_program::now, |name| std::env::var(name).ok())?.into(),
+        None => Arc::new(Folder::new(keys.to_owned())),
+    };
+    Store::open(place, holder, Names::read(keys)?)
 }
 
 /// Which slot it was.
@@ -84,8 +93,7 @@ impl Recorder {
             ));
         };
         let wrong = |e: &dyn std::fmt::Display| io::Error::other(format!("results can't be kept: {e}"));
-        let names = Names::read(keys).map_err(|e| wrong(&e))?;
-        let store = Store::open(place, Arc::new(Folder::new(keys.clone())), names).map_err(|e| wrong(&e))?;
+        let store = store(place, keys, options).map_err(|e| wrong(&e))?;
         let key = match options.results_spool_key.as_ref().or(options.cache_key.as_ref()) {
             Some(file) => drmwatch_results::keys::read_raw_or_text(file),
             None => drmwatch_results::keys::own(&folder.join("key")),
@@ -271,15 +279,10 @@ pub async fn once(
         return;
     };
     let batch: String = id.iter().map(|b| format!("{b:02x}")).collect();
-    let kept = async {
-        let names = Names::read(keys).map_err(|e| e.to_string())?;
-        let store =
-            Store::open(place, Arc::new(Folder::new(keys.clone())), names).map_err(|e| e.to_string())?;
-        store.append(&batch, records).await.map_err(|e| e.to_string())
-    };
+    let kept = async { store(place, keys, options)?.append(&batch, records).await };
     match tokio::time::timeout(ONCE, kept).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(error, "the result is not kept"),
+        Ok(Err(error)) => warn!(%error, "the result is not kept"),
         Err(_) => warn!("the result is not kept: the store does not answer"),
     }
 }

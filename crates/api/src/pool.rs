@@ -95,8 +95,16 @@ pub struct PoolResults {
     /// them: `names`, and a `TENANT.vN` for each tenant.
     #[schemars(length(min = 1, max = 253))]
     pub keys_secret: String,
+    /// Who holds tenants' keys, where it is not that Secret, which then has `names` only: `awskms://REGION`, or
+    /// `vault+https://HOST/MOUNT` (the transit engine; `VAULT_TOKEN` in `credentialsSecret`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 9, max = 512),
+        regex(pattern = r"^(awskms|vault[+]https?)://[^ ]+$")
+    )]
+    pub kms: Option<String>,
     /// Secret in the pool's namespace whose entries become the runners' environment: credentials and endpoint of the object
-    /// storage (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`, …). Without it the pods' own identity counts.
+    /// storage and of who holds keys (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`, …). Without it the pods' own identity counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub credentials_secret: Option<String>,

@@ -8,6 +8,7 @@ pub mod consolidate;
 mod file;
 pub mod keep;
 pub mod keys;
+pub mod kms;
 mod record;
 mod rollups;
 pub mod ship;

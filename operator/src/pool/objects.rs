@@ -220,6 +220,9 @@ pub fn volumes(spec: &RunnerPoolSpec) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
         places.push(json!({ "name": "DRMWATCH_RESULTS_KEYS", "value": "/results-keys" }));
         let place = results.url.clone().unwrap_or_else(|| "/results".to_owned());
         places.push(json!({ "name": "DRMWATCH_RESULTS", "value": place }));
+        if let Some(kms) = &results.kms {
+            places.push(json!({ "name": "DRMWATCH_RESULTS_KMS", "value": kms }));
+        }
         if let Some(claim) = &results.claim {
             volumes.push(json!({ "name": "results", "persistentVolumeClaim": { "claimName": claim } }));
             mounts.push(json!({ "name": "results", "mountPath": "/results" }));
@@ -316,7 +319,7 @@ mod tests {
         assert!(claimed["volumeMounts"].to_string().contains("\"/results\""));
         assert!(claimed["envFrom"].is_null());
         let stored = container(&with(
-            json!({ "url": "s3://b/p", "keysSecret": "keys", "credentialsSecret": "s3", "batchSeconds": 60 }),
+            json!({ "url": "s3://b/p", "keysSecret": "keys", "credentialsSecret": "s3", "batchSeconds": 60, "kms": "awskms://eu-west-1" }),
         ));
         assert_eq!(value(&stored, "DRMWATCH_RESULTS").as_deref(), Some("s3://b/p"));
         assert_eq!(
