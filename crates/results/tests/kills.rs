@@ -129,7 +129,15 @@ async fn nothing_that_was_acknowledged_is_lost_and_nothing_doubled() {
     let folder = place.root.parent().unwrap().to_owned();
     fs::create_dir(folder.join("acknowledged")).unwrap();
     let mut chance = 88_172_645_463_325_252u64;
-    for round in 0..kills() {
+    let marks = folder.join("acknowledged");
+    let mut killed = 0;
+    for round in 0.. {
+        // On a slow machine most die before they have done anything.
+        let enough = fs::read_dir(&marks).unwrap().count() > 50;
+        if round >= kills() && enough || round >= 20 * kills() {
+            break;
+        }
+        killed = round + 1;
         chance ^= chance << 13;
         chance ^= chance >> 7;
         chance ^= chance << 17;
@@ -176,8 +184,7 @@ async fn nothing_that_was_acknowledged_is_lost_and_nothing_doubled() {
     }
     let begun = number(&folder.join("begun"));
     println!(
-        "{} kills, {begun} records begun, {acknowledged} acknowledged, {} in the store",
-        kills(),
+        "{killed} kills, {begun} records begun, {acknowledged} acknowledged, {} in the store",
         there.len()
     );
     assert!(acknowledged > 100, "{acknowledged}");
