@@ -41,6 +41,9 @@ pub struct Consolidate {
     /// Put the files of a day that is over together, once there are so many.
     #[arg(long, default_value_t = 8)]
     compact: usize,
+    /// With --retention: days for which evidence of failures is kept.
+    #[arg(long, default_value_t = 7)]
+    evidence_days: i64,
     /// Delete records after so many days, quarters and hours after the second, days and beyond after the third.
     #[arg(long, value_name = "DAYS,DAYS,DAYS")]
     retention: Option<Kept>,
@@ -88,6 +91,7 @@ impl std::str::FromStr for Kept {
                 raw: *raw,
                 hours: *hours,
                 days: *days,
+                ..Retention::default()
             })),
             _ => Err("must be three numbers of days that don't shrink, as 35,396,1827"),
         }
@@ -135,6 +139,10 @@ impl Consolidate {
                 let consolidator = Consolidator::new(&store, tenant.clone(), settings.clone(), now);
                 all.add(consolidator.run(from, to, |_| {}).await?);
                 if let Some(Kept(keep)) = self.retention {
+                    let keep = Retention {
+                        evidence: self.evidence_days,
+                        ..keep
+                    };
                     keep::expire(&store, tenant, keep, settings.zone.to_datetime(now).date()).await?;
                 }
                 bar.inc(1);

@@ -77,9 +77,9 @@ impl std::fmt::Display for Tenant {
 /// The id of a tenant of which there is something in the store.
 pub async fn known(store: &Store, tenant: &Tenant) -> Result<TenantId, Error> {
     let id = store.tenant(&tenant.namespace, &tenant.name);
-    match store.list(&id, "").await?.is_empty() {
-        false => Ok(id),
-        true => Err(Error::Mistakes(format!(
+    match store.has(&id).await? {
+        true => Ok(id),
+        false => Err(Error::Mistakes(format!(
             "there is nothing of tenant {tenant} in the store: look at the spelling, at --store, and at the file `names` of --keys, from which its id ({id}) follows"
         ))),
     }

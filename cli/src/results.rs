@@ -5,8 +5,8 @@ use crate::{
     place::{Days, Place, Tenant, block, known, write},
 };
 use clap::{Args, ValueEnum};
-use drmwatch_results::{Kind, Record};
-use jiff::tz::TimeZone;
+use drmwatch_results::{Kind, Record, Store};
+use jiff::{ToSpan, civil::Date, tz::TimeZone};
 use std::{path::PathBuf, process::ExitCode};
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub struct Results {
     /// Only those that did not pass.
     #[arg(long)]
     failures: bool,
+    /// Print the evidence of this run (the field `evidence` of a record): `drmwatch-runner --replay` judges it again.
+    #[arg(long, value_name = "RUN")]
+    evidence: Option<String>,
     /// Most records.
     #[arg(long, default_value_t = 1000)]
     limit: usize,
@@ -69,9 +72,41 @@ impl Results {
             && (!self.failures || record.outcome.as_deref() != Some("pass") && record.kind != Kind::Unwatched)
     }
 
+    /// Prints the evidence of a run.
+    fn show(&self, store: &Store, run: &str, (from, to): (Date, Date)) -> Result<(), Error> {
+        let found = block(async {
+            let id = known(store, &self.tenant).await?;
+            let mut day = from;
+            while day < to {
+                if let Some(found) = store.evidence(&id, day, run).await? {
+                    return Ok(Some(found));
+                }
+                day = day.saturating_add(1.day());
+            }
+            Ok(None)
+        })?;
+        let last = to.yesterday().unwrap_or(to);
+        let Some(found) = found else {
+            let tenant = &self.tenant;
+            return Err(Error::Mistakes(format!(
+                "there is no evidence of run {run} of {tenant} between {from} and {last} (UTC), or it is kept no longer"
+            )));
+        };
+        match &self.out {
+            Some(file) => write(&[(file.clone(), found.into_bytes())]),
+            None => {
+                println!("{found}");
+                Ok(())
+            }
+        }
+    }
+
     fn work(self) -> Result<(), Error> {
         let (from, to) = self.days.range(&TimeZone::UTC)?;
         let store = self.place.open()?;
+        if let Some(run) = &self.evidence {
+            return self.show(&store, run, (from, to));
+        }
         let (id, mut records) = block(async {
             let id = known(&store, &self.tenant).await?;
             let mut found: Vec<Record> = Vec::new();

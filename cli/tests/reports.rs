@@ -124,6 +124,7 @@ fn record(of: &Of<'_>, slot: i64, dice: &mut Dice) -> Record {
         evidence: None,
         maintenance: None,
         steps: Vec::new(),
+        bundle: None,
     }
 }
 

@@ -8,6 +8,7 @@ use drmwatch_metrics::{
     RESULTS_SPOOL_BYTES, RESULTS_WAITING,
 };
 use drmwatch_plan::{Outcome, Plan};
+use drmwatch_probe::evidence::Evidence;
 use drmwatch_results::{
     Place, Record, Store, StoreError,
     keys::{Folder, Kms, Names},
@@ -26,6 +27,8 @@ use tracing::{info, warn};
 
 /// How often what is closed is shipped.
 const EVERY: Duration = Duration::from_secs(10);
+/// Most bytes of evidence of a run.
+const MOST_EVIDENCE: usize = 256 << 10;
 /// How long a Job waits for the store.
 const ONCE: Duration = Duration::from_secs(15);
 /// How long a stop waits for the store.
@@ -78,6 +81,23 @@ impl Excluded {
         let words = self.0.read().unwrap_or_else(|e| e.into_inner());
         words.as_deref().map(str::to_owned)
     }
+}
+
+/// Which attempt in its slot a run is.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u8,
+    /// Whether it decides.
+    pub counts: bool,
+    /// Whether its evidence is kept: that of a failure that begins.
+    pub evidence: bool,
+}
+
+/// The evidence of a run that did not pass, unless it is too much of it.
+fn bundle(plan: &Plan, outcome: &Outcome) -> Option<String> {
+    let text = serde_json::to_string(&Evidence::of(plan, outcome)?).ok()?;
+    (text.len() <= MOST_EVIDENCE).then_some(text)
 }
 
 impl Recorder {
@@ -150,11 +170,12 @@ impl Recorder {
         }));
     }
 
-    /// A run. `attempt`: which of its slot, and whether it decides.
-    pub fn run(&self, plan: &Plan, slot: Slot, attempt: (u8, bool), excluded: &Excluded, outcome: &Outcome) {
+    /// A run.
+    pub fn run(&self, plan: &Plan, slot: Slot, attempt: Attempt, excluded: &Excluded, outcome: &Outcome) {
         self.keep(plan, slot, |place| Record {
             maintenance: excluded.words(),
-            ..Record::run(plan, place, attempt.0, attempt.1, outcome)
+            bundle: attempt.evidence.then(|| bundle(plan, outcome)).flatten(),
+            ..Record::run(plan, place, attempt.number, attempt.counts, outcome)
         });
     }
 
@@ -272,6 +293,7 @@ pub async fn once(
     let records: Vec<Record> = runs
         .map(|(n, counts, outcome)| Record {
             maintenance: excluded.words(),
+            bundle: counts.then(|| bundle(plan, outcome)).flatten(),
             ..Record::run(plan, of, n, counts, outcome)
         })
         .collect();

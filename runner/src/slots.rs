@@ -7,7 +7,7 @@ use crate::{
     gate::{Gate, Lanes, Place},
     load::Load,
     memory::Memory,
-    results::{Excluded, Slot},
+    results::{Attempt, Excluded, Slot},
     sink::Sink,
     stop::{Stop, Stopped},
 };
@@ -123,8 +123,8 @@ impl Slots {
             .is_some_and(|next| next.duration_since(now) < NEARLY_OVER)
     }
 
-    /// Keeps a run. `attempt`: which of its slot, and whether it decides.
-    fn record(&self, slot: Timestamp, attempt: (u8, bool), outcome: &Outcome) {
+    /// Keeps a run.
+    fn record(&self, slot: Timestamp, attempt: Attempt, outcome: &Outcome) {
         let recorder = &self.shared.sink.recorder;
         if recorder.on() {
             recorder.run(self.plan(), self.place(slot), attempt, &self.excluded, outcome);
@@ -300,7 +300,13 @@ impl Slots {
             Ok(outcome) if refused(outcome) => self.missed(Cause::Budget, 1, slot),
             Ok(outcome) => {
                 metrics.add(&SLOTS_FINISHED, &self.owner, &[], 1);
-                self.record(slot, (attempt, true), outcome);
+                let begins = outcome.verdict != Verdict::Pass && !shared.sink.fails(self.plan());
+                let attempt = Attempt {
+                    number: attempt,
+                    counts: true,
+                    evidence: begins,
+                };
+                self.record(slot, attempt, outcome);
             }
             Err(cause) => self.missed(*cause, 1, slot),
         }
@@ -328,7 +334,12 @@ impl Slots {
         shared.sink.confirmed(self.plan(), &self.owner, &first, &second);
         let whole = Duration::from_secs(self.plan().timeout_seconds.into());
         let (decides, outcome, other) = confirm::judge(first, second, room < whole);
-        self.record(slot, (3 - decides, false), &other);
+        let attempt = Attempt {
+            number: 3 - decides,
+            counts: false,
+            evidence: false,
+        };
+        self.record(slot, attempt, &other);
         (decides, outcome)
     }
 

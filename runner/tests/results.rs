@@ -3,7 +3,8 @@
 
 use drmwatch_results::{
     Kind, Record, Store,
-    keys::{Folder, Kms, Names},
+    keys::{self, Folder, Kms, Names},
+    ship, spool,
 };
 use drmwatch_testkit::{Ports, World};
 use std::{
@@ -206,6 +207,13 @@ async fn every_slot_is_kept_however_the_runner_ends() {
         r.metrics().contains("drmwatch_probe_success") && r.value("drmwatch_probe_success") == 0.0
     });
     runner.stop();
+    // What a slow store did not take before the end is shipped by who opens the spool next.
+    let key = keys::own(&place.path("spool").join("key")).unwrap();
+    let (spool, shelf, _) = spool::open(&place.path("spool"), &key, spool::Limits::default()).unwrap();
+    assert_eq!(
+        ship::round(&shelf, &spool, &place.store).await.unwrap().error,
+        None
+    );
     let records = place.records().await;
     let by = runs(&records);
     assert_eq!(by.keys().copied().collect::<Vec<_>>(), names);
@@ -241,6 +249,35 @@ async fn every_slot_is_kept_however_the_runner_ends() {
             .iter()
             .any(|r| r.outcome.as_deref() == Some("fail") && r.reason.is_some() && r.trace_id.is_some())
     );
+    // A failure that begins leaves its evidence, which the program judges again.
+    let begins = records.iter().find(|r| r.evidence.is_some()).unwrap();
+    assert_eq!(begins.outcome.as_deref(), Some("fail"));
+    let day = drmwatch_results::day_of(begins.slot.as_second());
+    let tenant = place.store.tenant("tv", "acme");
+    let evidence = place
+        .store
+        .evidence(&tenant, day, &begins.name())
+        .await
+        .unwrap()
+        .unwrap();
+    fs::write(place.path("evidence.json"), evidence).unwrap();
+    let replayed = Command::new(PROGRAM)
+        .arg("--replay")
+        .arg(place.path("evidence.json"))
+        .output()
+        .unwrap();
+    assert_eq!(
+        replayed.status.code(),
+        Some(1),
+        "{}",
+        String::from_utf8_lossy(&replayed.stderr)
+    );
+    let with = records.iter().filter(|r| r.evidence.is_some()).count();
+    let failing = records
+        .iter()
+        .filter(|r| r.outcome.as_deref() == Some("fail"))
+        .count();
+    assert!(with <= failing, "{with} {failing}");
     // What a killed process had received and not written is counted: what came within an instant.
     let log = log(&place.path("log"));
     for told in log

@@ -70,6 +70,7 @@ fn day(tenant: u64, start: i64, steps: bool) -> Vec<Record> {
                     evidence: None,
                     maintenance: None,
                     steps: if steps { vec![step(bits)] } else { Vec::new() },
+                    bundle: None,
                 });
             }
         }

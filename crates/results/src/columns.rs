@@ -176,6 +176,34 @@ pub fn encode(records: &[Record]) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new(schema(), columns)
 }
 
+/// The schema of evidence: a bundle a row, by the id of its run.
+pub fn evidence_schema() -> Arc<Schema> {
+    let field = |name: &str| Field::new(name, DataType::Utf8, false);
+    Arc::new(Schema::new(vec![field("run"), field("bundle")]))
+}
+
+/// The bundles of records; None: there is none.
+pub fn encode_evidence(records: &[Record]) -> Result<Option<RecordBatch>, ArrowError> {
+    let with: Vec<&Record> = records.iter().filter(|r| r.bundle.is_some()).collect();
+    if with.is_empty() {
+        return Ok(None);
+    }
+    let names: Vec<String> = with.iter().map(|r| r.name()).collect();
+    let columns = vec![
+        texts(names.iter().map(|n| Some(n.as_str()))),
+        texts(with.iter().map(|r| r.bundle.as_deref())),
+    ];
+    RecordBatch::try_new(evidence_schema(), columns).map(Some)
+}
+
+/// The bundle of a run, if it is in the batch.
+pub fn find_evidence(batch: &RecordBatch, run: &str) -> Result<Option<String>, ArrowError> {
+    let of = Columns(batch);
+    let (runs, bundles) = (of.texts("run")?, of.texts("bundle")?);
+    let row = (0..batch.num_rows()).find(|row| runs.value(*row) == run);
+    Ok(row.map(|row| bundles.value(row).to_owned()))
+}
+
 /// A column of a batch, or the error that says which is missing.
 pub(crate) struct Columns<'a>(pub &'a dyn Named);
 
@@ -385,6 +413,7 @@ pub fn decode(batch: &RecordBatch) -> Result<Vec<Record>, ArrowError> {
                 evidence: text(evidence, row),
                 maintenance: maintenance.get(row).map(str::to_owned),
                 steps: decode_steps(of_row)?,
+                bundle: None,
             })
         })
         .collect()

@@ -5,7 +5,7 @@ use crate::{
     keys::TenantId,
     record::Record,
     sign::Signer,
-    store::{FileRef, RAW, Store, StoreError, once, tombstone},
+    store::{EVIDENCE, FileRef, RAW, Store, StoreError, once, tombstone},
 };
 use jiff::{Timestamp, ToSpan, civil::Date};
 use object_store::ObjectStoreExt;
@@ -15,6 +15,8 @@ use sha2::{Digest, Sha256};
 /// For how many days each level is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
+    /// Evidence.
+    pub evidence: i64,
     /// Records.
     pub raw: i64,
     /// Quarters and hours.
@@ -26,6 +28,7 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Retention {
         Retention {
+            evidence: 7,
             raw: 35,
             hours: 396,
             days: 1827,
@@ -42,6 +45,7 @@ pub async fn expire(
 ) -> Result<usize, StoreError> {
     let before = |days: i64| today.saturating_sub(days.days());
     let levels = [
+        (EVIDENCE, before(keep.evidence)),
         (RAW, before(keep.raw)),
         ("15m", before(keep.hours)),
         ("1h", before(keep.hours)),

@@ -3,14 +3,17 @@
 //! A runner writes [`Record`]s to a [`spool::Spool`] on its own disk, from which they go to the [`Store`] in batches;
 //! [`consolidate`] makes roll-ups of them. Files are Apache Parquet, encrypted by Parquet Modular Encryption.
 
+mod carry;
 mod columns;
 pub mod consolidate;
 mod file;
 pub mod keep;
 pub mod keys;
 pub mod kms;
+mod made;
 mod record;
 mod rollups;
+mod rows;
 pub mod ship;
 pub mod sign;
 pub mod spool;

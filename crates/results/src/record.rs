@@ -91,6 +91,9 @@ pub struct Record {
     pub maintenance: Option<String>,
     /// What each step found.
     pub steps: Vec<StepRecord>,
+    /// The evidence itself, as JSON, until it is in the store: then `evidence` is its name there. No column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<String>,
 }
 
 /// What is kept of a step. Phases are sums over its requests.
@@ -185,6 +188,7 @@ impl Record {
             evidence: None,
             maintenance: None,
             steps: Vec::new(),
+            bundle: None,
         }
     }
 
@@ -249,6 +253,11 @@ impl Record {
         let mut id = [0; 16];
         id.copy_from_slice(&hash.finalize()[..16]);
         id
+    }
+
+    /// The id as it names evidence: 32 hexadecimal digits.
+    pub fn name(&self) -> String {
+        self.run_id().iter().map(|b| format!("{b:02x}")).collect()
     }
 
     /// Which of two records of one run is kept: the one that began last, since it saw more; of those the greater, so that

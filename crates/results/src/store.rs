@@ -3,6 +3,7 @@
 //! ```text
 //! v1/TENANT/raw/2026-11-26/NAME.parquet                         records of that day, UTC
 //! v1/TENANT/raw/2026-11-26/_KEY_MATERIAL_FOR_NAME.parquet.json  its key, wrapped by the tenant's
+//! v1/TENANT/evidence/2026-11-26/NAME.parquet                    evidence of failures, for a short time
 //! v1/TENANT/15m|1h/2026-11-26/…, 1d/2026-11/…, 1w/2026/…, 1mo/2026/…    roll-ups
 //! v1/tombstones/TENANT.json                                     a tenant that was shredded
 //! ```
@@ -29,6 +30,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 pub const ROOT: &str = "v1";
 /// What records of runs lie under.
 pub const RAW: &str = "raw";
+/// What evidence of failures lies under.
+pub const EVIDENCE: &str = "evidence";
 /// Requests to the storage that go on at a time.
 const AT_ONCE: usize = 8;
 
@@ -334,6 +337,12 @@ impl Store {
         Ok(files)
     }
 
+    /// Whether there is anything of a tenant.
+    pub async fn has(&self, tenant: &TenantId) -> Result<bool, StoreError> {
+        let prefix = Path::from(format!("{ROOT}/{tenant}"));
+        Ok(self.objects.list(Some(&prefix)).try_next().await?.is_some())
+    }
+
     /// Tenants of which there is something.
     pub async fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
         let listed = self.objects.list_with_delimiter(Some(&Path::from(ROOT))).await?;
@@ -372,12 +381,23 @@ impl Store {
         }
         let puts = parts.into_iter().map(|((tenant, day), mut records)| async move {
             sort(&mut records);
-            let file = FileRef {
-                tenant,
-                folder: format!("{RAW}/{day}"),
+            let place = |level: &str| FileRef {
+                tenant: tenant.clone(),
+                folder: format!("{level}/{day}"),
                 name: batch.to_owned(),
                 size: 0,
             };
+            // Before the records that name it.
+            let file = place(EVIDENCE);
+            let evidence = columns::encode_evidence(&records);
+            if let Some(columns) = evidence.map_err(|e| StoreError::File(file.path(), e.into()))? {
+                self.put(&file, columns::evidence_schema(), vec![columns], Vec::new())
+                    .await?;
+            }
+            for record in records.iter_mut().filter(|r| r.bundle.is_some()) {
+                (record.evidence, record.bundle) = (Some(record.name()), None);
+            }
+            let file = place(RAW);
             let columns = columns::encode(&records).map_err(|e| StoreError::File(file.path(), e.into()))?;
             self.put(&file, columns::schema(), vec![columns], Vec::new())
                 .await
@@ -399,6 +419,24 @@ impl Store {
             }
         }
         Ok(once(records))
+    }
+
+    /// The evidence of a run of a day (UTC), as JSON. None: there is none, or it is kept no longer.
+    pub async fn evidence(
+        &self,
+        tenant: &TenantId,
+        day: Date,
+        run: &str,
+    ) -> Result<Option<String>, StoreError> {
+        for file in self.list(tenant, &format!("{EVIDENCE}/{day}")).await? {
+            for batch in self.read(&file, None).await? {
+                let found = columns::find_evidence(&batch, run);
+                if let Some(found) = found.map_err(|e| StoreError::File(file.path(), e.into()))? {
+                    return Ok(Some(found));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Records as one file for other readers: encrypted under the tenant's key, its own key wrapped in the footer.

@@ -178,20 +178,46 @@ async fn what_is_written_twice_counts_once_and_small_files_become_one() {
     );
     assert_eq!(place.files("acme").await.len(), 1);
     assert_eq!(place.store.records(&tenant, day(0)).await.unwrap(), before);
+    // Evidence lies apart, under the name of its run, and goes before the records.
+    let mut failed = record("acme", "us", 4);
+    failed.bundle = Some("{\"planted\":true}".into());
+    place
+        .store
+        .append("evidence", vec![failed.clone()])
+        .await
+        .unwrap();
+    let kept = place.store.records(&tenant, day(0)).await.unwrap();
+    let kept = kept.iter().find(|r| r.region == "us").unwrap();
+    assert_eq!(
+        (kept.evidence.clone(), kept.bundle.clone()),
+        (Some(failed.name()), None)
+    );
+    let show = async |run: &str| place.store.evidence(&tenant, day(0), run).await.unwrap();
+    assert_eq!(
+        (show(&failed.name()).await, show("0b").await),
+        (failed.bundle.clone(), None)
+    );
     // What is older than it is kept goes, its key too.
     let keep = drmwatch_results::keep::Retention::default();
     let later = |days: i64| day(0).saturating_add(jiff::Span::new().days(days));
     assert_eq!(
-        drmwatch_results::keep::expire(&place.store, &tenant, keep, later(35))
+        drmwatch_results::keep::expire(&place.store, &tenant, keep, later(7))
             .await
             .unwrap(),
         0
     );
     assert_eq!(
-        drmwatch_results::keep::expire(&place.store, &tenant, keep, later(36))
+        drmwatch_results::keep::expire(&place.store, &tenant, keep, later(35))
             .await
             .unwrap(),
         1
+    );
+    assert!(show(&failed.name()).await.is_none());
+    assert_eq!(
+        drmwatch_results::keep::expire(&place.store, &tenant, keep, later(36))
+            .await
+            .unwrap(),
+        2
     );
     assert_eq!(place.objects(&tenant), 0);
 }
@@ -237,6 +263,7 @@ async fn what_was_made_stays_when_what_it_was_made_of_is_kept_no_longer() {
     assert!(after != before);
     // Records go, then some of the quarters that a day is made of.
     let keep = Retention {
+        evidence: 5,
         raw: 5,
         hours: 8,
         days: 1000,

@@ -63,6 +63,7 @@ pub fn record(tenant: &str, region: &str, number: i64) -> Record {
             certificate_not_after: Some(Timestamp::from_second(START + 90 * 86_400).unwrap()),
             ..StepRecord::default()
         }],
+        bundle: None,
     }
 }
 
