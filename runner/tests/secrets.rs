@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use drmwatch_results::{
+    keys::{self, Names},
+    spool,
+};
 use drmwatch_testkit::{Fault, Ports, World, drm};
 use std::{
     fs,
@@ -183,6 +187,10 @@ async fn nothing_secret_leaves_the_program_in_any_mode() {
     let base = format!("http://{}", world.http);
     let folder = folder(&base);
     let evidence = tempfile::tempdir().unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    let place = |name: &str| kept.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir(place("keys")).unwrap();
+    Names::read_or_make(Path::new(&place("keys"))).unwrap();
     // Every licence fails: in the server's words, which quote what was sent.
     world.faults.set(Fault::DrmDenied, true);
     let mut runner = Ended(
@@ -197,6 +205,8 @@ async fn nothing_secret_leaves_the_program_in_any_mode() {
                 "--evidence",
             ])
             .arg(evidence.path())
+            .args(["--results", &place("store"), "--results-keys", &place("keys")])
+            .args(["--results-spool", &place("spool")])
             .env("DRMWATCH_LOG", "trace")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -233,6 +243,20 @@ async fn nothing_secret_leaves_the_program_in_any_mode() {
     drop(runner);
     assert!(logged().contains("the probe fails") && logged().contains("\"trace\""));
     nothing_secret("the log", &logged());
+    // Results, and the evidence that goes with them, as they wait on the disk: encrypted, and nothing secret in them.
+    let key = keys::own(&kept.path().join("spool/key")).unwrap();
+    let (_, shelf, _) = spool::open(&kept.path().join("spool"), &key, spool::Limits::default()).unwrap();
+    let mut bundles = 0;
+    for path in shelf.closed().unwrap() {
+        let raw = fs::read(&path).unwrap();
+        nothing_secret("the spool", &String::from_utf8_lossy(&raw));
+        for record in shelf.read(&path).unwrap().records {
+            nothing_secret("a result", &serde_json::to_string(&record).unwrap());
+            bundles += usize::from(record.bundle.is_some());
+        }
+    }
+    // What the process had received in its last instant died with it.
+    assert!(bundles + 2 >= count, "{bundles} of {count}");
     let mut judged = 0;
     for record in records(evidence.path()) {
         let text = fs::read_to_string(&record).unwrap();
