@@ -1,6 +1,7 @@
 //! CSV: RFC 4180, UTF-8, instants in ISO 8601 UTC, columns that stay.
 
 use crate::{Digits, Report, Row};
+use drmwatch_plan::Reason;
 
 /// Columns of the figures. New ones come last.
 const COLUMNS: &str = "period_start,period_end,timezone,tenant,service,probe,region,runs,ok,failed,error,missed_slots,\
@@ -9,7 +10,7 @@ slo_target_pct,budget_min,budget_used_pct,incidents,mttr_s,mtbf_s,longest_outage
 latency_p99_ms,final";
 
 /// Columns of the incidents.
-const INCIDENTS: &str = "tenant,probe,start,end,downtime_min,reason,step,regions,open";
+const INCIDENTS: &str = "tenant,probe,start,end,downtime_min,reason,step,regions,open,domain";
 
 /// A field. What a spreadsheet would take for a formula begins with an apostrophe; numbers are none.
 fn field(text: &str) -> String {
@@ -93,6 +94,10 @@ pub fn incidents_csv(report: &Report) -> String {
                 cause.and_then(|c| c.step.clone()).unwrap_or_default(),
                 cause.map(|c| c.regions.join(" ")).unwrap_or_default(),
                 i.open.to_string(),
+                cause
+                    .and_then(|c| Reason::parse(&c.reason))
+                    .map(|r| format!("{:?}", r.domain()))
+                    .unwrap_or_default(),
             ])
         })
         .collect();

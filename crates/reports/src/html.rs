@@ -1,8 +1,9 @@
 //! HTML: one file, without scripts and without anything from elsewhere; pictures are inline SVG.
 
 use crate::{DayFigures, Digits, Report, Row, Total, Verdict};
+use drmwatch_plan::Reason;
 use drmwatch_sla::State;
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 const STYLE: &str = "\
 :root{--ink:#1c2430;--soft:#5b6675;--line:#dfe4ea;--good:#1f8a4c;--bad:#c0322b;--warn:#c9820a;--none:#b8c0ca;--rest:#5a7fb5}
@@ -251,6 +252,30 @@ fn compare(page: &mut String, report: &Report, before: &Total) {
     page.push_str("</table>");
 }
 
+/// What the words of the incidents mean, and whose the fault is.
+fn reasons(page: &mut String, report: &Report) {
+    let words: BTreeSet<&str> = report
+        .incidents
+        .iter()
+        .filter_map(|i| Some(i.cause.as_ref()?.reason.as_str()))
+        .collect();
+    let known: Vec<Reason> = words.into_iter().filter_map(Reason::parse).collect();
+    if known.is_empty() {
+        return;
+    }
+    page.push_str("<table><tr><th>Reason</th><th>What it means</th><th>Whose it is</th></tr>");
+    for reason in known {
+        let (word, meaning, whose) = (reason.as_str(), reason.meaning(), reason.domain().words());
+        let _ = write!(
+            page,
+            "<tr><td>{word}</td><td>{}</td><td>{}</td></tr>",
+            text(meaning.trim()),
+            text(whose)
+        );
+    }
+    page.push_str("</table>");
+}
+
 /// Says that a table was cut.
 fn cut(page: &mut String, whole: usize) {
     if whole > MOST {
@@ -366,6 +391,7 @@ pub fn html(report: &Report) -> String {
         page.push_str("</table>");
         cut(&mut page, report.incidents.len());
     }
+    reasons(&mut page, report);
     page.push_str("<h2>Latency</h2>");
     trend(&mut page, report);
     if let Some(before) = &report.previous {
@@ -419,4 +445,88 @@ pub fn html(report: &Report) -> String {
         report.generated_at,
     );
     page
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{Request, build, csv, incidents_csv, json};
+    use drmwatch_sla::{Cause, Policy, Rollup, Span};
+    use jiff::{Timestamp, civil::date, tz::TimeZone};
+
+    fn report() -> Report {
+        let mut rollup = Rollup::empty("acme-<live>", None, 1_790_812_800, 1440);
+        let cause = |reason: &str| {
+            Some(Cause {
+                reason: reason.into(),
+                step: Some("=manifest".into()),
+                regions: vec!["eu".into()],
+            })
+        };
+        let span = |state, minutes, cause| Span {
+            state,
+            minutes,
+            cause,
+        };
+        rollup.spans = vec![
+            span(State::Up, 1000, None),
+            span(State::Down, 3, cause("Timeout")),
+            span(State::Maintenance, 60, None),
+            span(State::Down, 2, cause("NoSuchReason")),
+            span(State::Up, 375, None),
+        ];
+        rollup.latency.add(52_000);
+        let request = Request {
+            namespace: "tv".into(),
+            tenant: "acme".into(),
+            display_name: "<script>alert('ACME & sons')</script>".into(),
+            zone: TimeZone::UTC,
+            zone_name: "UTC".into(),
+            from: date(2026, 10, 1),
+            to: date(2026, 10, 2),
+            policy: Policy {
+                target: Some(99.9),
+                ..Policy::default()
+            },
+            at: Timestamp::UNIX_EPOCH,
+        };
+        build(&request, &[(date(2026, 10, 1), true, vec![rollup])], &[]).unwrap()
+    }
+
+    #[test]
+    fn every_form_says_the_same_and_nothing_that_was_written_is_run() {
+        let report = report();
+        let page = html(&report);
+        assert_eq!(
+            (report.verdict, report.total.availability.as_str()),
+            (Verdict::Missed, "99.6376")
+        );
+        for said in [
+            "&lt;script&gt;alert(&#39;ACME &amp; sons&#39;)&lt;/script&gt;",
+            "acme-&lt;live&gt;",
+            "99.6376 %",
+            "maintenance window",
+            "the network on the way, or its names",
+            "2026-10-01 16:40",
+        ] {
+            assert!(page.contains(said), "{said}");
+        }
+        assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("https://"));
+        let table = csv(&report);
+        assert!(
+            table.contains(",99.6376,100.0000,99.9,1.38,362.32,2,150,41250,180,52.0,52.0,52.0,true\r\n"),
+            "{table}"
+        );
+        let incidents = incidents_csv(&report);
+        assert!(
+            incidents.contains(",3,Timeout,'=manifest,eu,false,Network\r\n"),
+            "{incidents}"
+        );
+        assert!(
+            incidents.contains(",2,NoSuchReason,'=manifest,eu,false,\r\n"),
+            "{incidents}"
+        );
+        assert!(json(&report).contains("\"availability\": \"99.6376\""));
+    }
 }
