@@ -15,12 +15,34 @@ use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, TimeUnit};
 use jiff::Timestamp;
 use std::sync::Arc;
 
-fn word() -> DataType {
+pub(crate) fn word() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
-fn time() -> DataType {
+pub(crate) fn time() -> DataType {
     DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
+}
+
+/// A list of structs.
+pub(crate) fn list(fields: Fields) -> DataType {
+    DataType::List(Arc::new(Field::new("element", DataType::Struct(fields), false)))
+}
+
+/// As many structs for each row.
+pub(crate) fn listed(
+    fields: Fields,
+    lengths: impl Iterator<Item = usize>,
+    columns: Vec<ArrayRef>,
+) -> Result<ArrayRef, ArrowError> {
+    let element = Field::new("element", DataType::Struct(fields.clone()), false);
+    let values = StructArray::try_new(fields, columns, None)?;
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    Ok(Arc::new(ListArray::try_new(
+        Arc::new(element),
+        offsets,
+        Arc::new(values),
+        None,
+    )?))
 }
 
 fn step_fields() -> Fields {
@@ -55,7 +77,6 @@ fn step_fields() -> Fields {
 pub fn schema() -> Arc<Schema> {
     use DataType::{Boolean, Int64, UInt8, UInt32, UInt64, Utf8};
     let field = Field::new;
-    let steps = Field::new("element", DataType::Struct(step_fields()), false);
     Arc::new(Schema::new(vec![
         field("kind", word(), false),
         field("tenant_namespace", word(), false),
@@ -81,7 +102,7 @@ pub fn schema() -> Arc<Schema> {
         field("trace_id", Utf8, true),
         field("evidence", Utf8, true),
         field("maintenance", word(), true),
-        field("steps", DataType::List(Arc::new(steps)), false),
+        field("steps", list(step_fields()), false),
     ]))
 }
 
@@ -131,15 +152,7 @@ fn steps_of(records: &[Record]) -> Result<ArrayRef, ArrowError> {
         numbers!(Int64Array, steps, |s| s.live_edge_age_ms),
         text(|s| s.failed_checks.as_deref()),
     ];
-    let element = Field::new("element", DataType::Struct(step_fields()), false);
-    let offsets = OffsetBuffer::from_lengths(records.iter().map(|r| r.steps.len()));
-    let values = StructArray::try_new(step_fields(), columns, None)?;
-    Ok(Arc::new(ListArray::try_new(
-        Arc::new(element),
-        offsets,
-        Arc::new(values),
-        None,
-    )?))
+    listed(step_fields(), records.iter().map(|r| r.steps.len()), columns)
 }
 
 /// Records as columns.

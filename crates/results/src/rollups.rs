@@ -1,20 +1,15 @@
 //! Roll-ups as columns.
 
-use crate::columns::Columns;
+use crate::columns::{Columns, list, listed, time, word};
 use arrow_array::{
-    Array, ArrayRef, DictionaryArray, Int32Array, ListArray, RecordBatch, StringArray, StructArray,
+    Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, StructArray,
     TimestampMillisecondArray, UInt8Array, UInt32Array, UInt64Array,
     cast::AsArray,
     types::{Int32Type, TimestampMillisecondType, UInt8Type, UInt32Type, UInt64Type},
 };
-use arrow_buffer::OffsetBuffer;
-use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, TimeUnit};
+use arrow_schema::{ArrowError, DataType, Field, Fields, Schema};
 use drmwatch_sla::{Cause, Rollup, Sketch, Span, State};
 use std::sync::Arc;
-
-fn word() -> DataType {
-    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
-}
 
 fn bucket_fields() -> Fields {
     Fields::from(vec![
@@ -33,19 +28,14 @@ fn span_fields() -> Fields {
     ])
 }
 
-fn list(fields: Fields) -> DataType {
-    DataType::List(Arc::new(Field::new("element", DataType::Struct(fields), false)))
-}
-
 /// The schema (docs/results.md).
 pub fn schema() -> Arc<Schema> {
     use DataType::{UInt32, UInt64};
     let field = Field::new;
-    let time = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
     Arc::new(Schema::new(vec![
         field("probe", word(), false),
         field("region", word(), true),
-        field("start", time, false),
+        field("start", time(), false),
         field("minutes", UInt32, false),
         field("runs", UInt64, false),
         field("passed", UInt64, false),
@@ -59,22 +49,6 @@ pub fn schema() -> Arc<Schema> {
         field("latency_buckets", list(bucket_fields()), false),
         field("spans", list(span_fields()), false),
     ]))
-}
-
-fn listed(
-    fields: Fields,
-    lengths: impl Iterator<Item = usize>,
-    columns: Vec<ArrayRef>,
-) -> Result<ArrayRef, ArrowError> {
-    let element = Field::new("element", DataType::Struct(fields.clone()), false);
-    let values = StructArray::try_new(fields, columns, None)?;
-    let offsets = OffsetBuffer::from_lengths(lengths);
-    Ok(Arc::new(ListArray::try_new(
-        Arc::new(element),
-        offsets,
-        Arc::new(values),
-        None,
-    )?))
 }
 
 /// Roll-ups as columns.

@@ -18,7 +18,7 @@ use axum::{
     routing::any,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use common::{day, record};
+use common::{day, moto::moto, record};
 use drmwatch_results::{
     Store, keep,
     keys::{Dek, KeyError, Kms, Names},
@@ -29,23 +29,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
-    process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 fn now() -> Timestamp {
     #[allow(clippy::disallowed_methods)]
     Timestamp::now()
-}
-
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// What every holder of keys must do.
@@ -127,38 +116,12 @@ async fn holds(place: &str, environment: &[(&str, String)]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn aws_kms_holds_keys() {
-    let Ok(python) = std::env::var("RESULTS_ORACLE") else {
-        println!("skipped: RESULTS_ORACLE names no Python with moto (make results)");
-        return;
-    };
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let child = Command::new(python)
-        .args([
-            "-m",
-            "moto.server",
-            "-H",
-            "127.0.0.1",
-            "-p",
-            &free.port().to_string(),
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let _moto = Killed(child);
-    let mut waited = 0;
-    while tokio::net::TcpStream::connect(free).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        waited += 1;
-        assert!(waited < 300, "moto does not listen");
-    }
+    let Some(moto) = moto().await else { return };
+    let at = moto.1;
     let environment = [
         ("AWS_ACCESS_KEY_ID", "k".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "s".to_owned()),
-        ("AWS_ENDPOINT_URL_KMS", format!("http://{free}")),
+        ("AWS_ENDPOINT_URL_KMS", format!("http://{at}")),
     ];
     holds("awskms://eu-west-1", &environment).await;
 }

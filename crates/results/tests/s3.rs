@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Place, day, record};
+use common::{Place, day, moto::moto, record};
 use drmwatch_results::{
     Store,
     keys::{Folder, Names},
@@ -18,7 +18,6 @@ use drmwatch_results::{
 };
 use std::{
     net::SocketAddr,
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -29,47 +28,6 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
 };
-
-struct Moto(Child, SocketAddr);
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-async fn moto() -> Option<Moto> {
-    let Ok(python) = std::env::var("RESULTS_ORACLE") else {
-        println!("skipped: RESULTS_ORACLE names no Python with moto (make results)");
-        return None;
-    };
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let child = Command::new(python)
-        .args([
-            "-m",
-            "moto.server",
-            "-H",
-            "127.0.0.1",
-            "-p",
-            &free.port().to_string(),
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let moto = Moto(child, free);
-    for _ in 0..300 {
-        if TcpStream::connect(free).await.is_ok() {
-            return Some(moto);
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("moto does not listen");
-}
 
 async fn ask(at: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(at).await.unwrap();

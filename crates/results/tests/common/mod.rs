@@ -1,6 +1,8 @@
 //! A store in a folder, and records for it.
 #![allow(dead_code)]
 
+pub mod moto;
+
 use drmwatch_results::{
     FileRef, Kind, Record, StepRecord, Store,
     keys::{Folder, Kms, Names, TenantId},
