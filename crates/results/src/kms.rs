@@ -6,6 +6,7 @@ use drmwatch_tokens::SigV4;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use reqwest::{Client, Method, StatusCode};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 use std::{fmt, time::Duration};
 use url::Url;
@@ -13,11 +14,19 @@ use url::Url;
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn client() -> Result<Client, KeyError> {
+/// A client. `authorities`: a file in PEM with more of them that it trusts.
+fn client(authorities: Option<String>) -> Result<Client, KeyError> {
     // Inside of reqwest a provider is looked for; programs choose theirs first thing, tests and libraries have none.
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let mut roots = rustls::RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    if let Some(file) = authorities {
+        let wrong = |why: String| KeyError::Service(format!("{file}: {why}"));
+        for found in CertificateDer::pem_file_iter(&file).map_err(|e| wrong(e.to_string()))? {
+            let root = found.map_err(|e| wrong(e.to_string()))?;
+            roots.add(root).map_err(|e| wrong(e.to_string()))?;
+        }
+    }
     let config = rustls::ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
         .map_err(|e| KeyError::Service(e.to_string()))?
@@ -34,8 +43,8 @@ fn client() -> Result<Client, KeyError> {
 type Clock = fn() -> Timestamp;
 
 /// A holder of keys, by its URL: `awskms://REGION` with credentials from the environment (`AWS_ACCESS_KEY_ID`,
-/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`; `AWS_ENDPOINT_URL_KMS` for another place), or `vault+https://HOST/MOUNT`
-/// with `VAULT_TOKEN`. `clock`: reads the time.
+/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`; `AWS_ENDPOINT_URL_KMS` for another place, `AWS_CA_BUNDLE` for more
+/// authorities), or `vault+https://HOST/MOUNT` with `VAULT_TOKEN` and, for more authorities, `VAULT_CACERT`. `clock`: reads the time.
 pub fn open(
     place: &str,
     clock: Clock,
@@ -50,7 +59,7 @@ pub fn open(
             let endpoint = environment("AWS_ENDPOINT_URL_KMS")
                 .unwrap_or_else(|| format!("https://kms.{region}.amazonaws.com"));
             Ok(Box::new(Aws {
-                client: client()?,
+                client: client(environment("AWS_CA_BUNDLE"))?,
                 endpoint: Url::parse(&endpoint).map_err(|e| wrong(e.to_string()))?,
                 signer: SigV4 {
                     access_key: wanted("AWS_ACCESS_KEY_ID")?,
@@ -69,7 +78,7 @@ pub fn open(
             let mount = mount.trim_end_matches('/');
             let mount = if mount.is_empty() { "transit" } else { mount };
             Ok(Box::new(Vault {
-                client: client()?,
+                client: client(environment("VAULT_CACERT"))?,
                 base: format!("{protocol}://{host}/v1/{mount}"),
                 token: wanted("VAULT_TOKEN")?,
             }))

@@ -167,9 +167,17 @@ impl Store {
         if let Some(retries) = retries {
             (retry.max_retries, retry.retry_timeout) = (retries.most, retries.within);
         }
+        // An image made from scratch has no certificates of authorities; those of the system, or of SSL_CERT_FILE, count too.
+        let mut client = object_store::ClientOptions::new();
+        for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+            client = client.with_root_certificate(object_store::Certificate::from_der(root)?);
+        }
         macro_rules! build {
             ($builder:expr) => {{
-                let mut builder = $builder.with_url(place).with_retry(retry);
+                let mut builder = $builder
+                    .with_url(place)
+                    .with_retry(retry)
+                    .with_client_options(client);
                 for (key, value) in settings {
                     if let Ok(key) = key.parse() {
                         builder = builder.with_config(key, value);

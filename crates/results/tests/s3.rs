@@ -85,6 +85,53 @@ async fn proxy(to: SocketAddr, harmful: Arc<AtomicU64>) -> SocketAddr {
     at
 }
 
+/// Not a test: what an image made from scratch does.
+#[tokio::test]
+async fn as_a_child() {
+    if std::env::var_os("ROOTLESS").is_none() {
+        return;
+    }
+    let place = Place::new(&["acme"]).await;
+    let settings = [
+        ("aws_endpoint", "https://127.0.0.1:1"),
+        ("aws_access_key_id", "k"),
+        ("aws_secret_access_key", "s"),
+        ("aws_region", "us-east-1"),
+    ];
+    let settings = settings.map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let kms = Arc::new(Folder::new(place.keys.clone()));
+    let once = drmwatch_results::Retries {
+        most: 0,
+        within: Duration::from_secs(3),
+    };
+    let store = Store::open_with(
+        "s3://results",
+        kms,
+        Names::read(&place.keys).unwrap(),
+        settings,
+        Some(once),
+    )
+    .unwrap();
+    println!("{:?}", store.tenants().await.unwrap_err());
+}
+
+#[test]
+fn an_image_without_certificates_of_authorities_has_our_own() {
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "as_a_child", "--nocapture"])
+        .env("ROOTLESS", "1")
+        .env("SSL_CERT_FILE", "/dev/null")
+        .env_remove("SSL_CERT_DIR")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout).into_owned() + &String::from_utf8_lossy(&child.stderr);
+    // It got as far as the door, which is shut.
+    assert!(
+        said.contains("Connection refused") && !said.contains("CA certificates"),
+        "{said}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_fails_and_is_slow_loses_and_doubles_nothing() {
     let Some(moto) = moto().await else { return };
