@@ -10,6 +10,7 @@ use drmwatch_results::{
     consolidate::{Consolidator, Done, Settings},
     keep::{self, Retention},
     keys::TenantId,
+    start_of,
 };
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use std::process::ExitCode;
@@ -167,6 +168,5 @@ impl Consolidate {
 
 /// The end of a day, UTC.
 fn end(day: jiff::civil::Date) -> Timestamp {
-    let next = day.saturating_add(1.day()).to_zoned(jiff::tz::TimeZone::UTC);
-    next.map_or(Timestamp::MAX, |z| z.timestamp())
+    Timestamp::from_second(start_of(day.saturating_add(1.day()))).unwrap_or(Timestamp::MAX)
 }

@@ -2,12 +2,13 @@
 
 use crate::{
     folder::{Error, exit, io},
-    place::{Place, Tenant, block, holder, known, write},
+    place::{Place, Tenant, block, known, with_ending, write},
 };
 use clap::{Args, Subcommand};
 use drmwatch_results::{
     keep,
     keys::{KeyError, Names},
+    kms,
     sign::Signer,
 };
 use std::{fs, path::PathBuf, process::ExitCode};
@@ -74,7 +75,7 @@ impl Keys {
             Command::Create { keys, kms, tenants } => {
                 fs::create_dir_all(&keys).map_err(io(&keys))?;
                 let names = Names::read_or_make(&keys)?;
-                let holder = holder(&keys, kms.as_deref())?;
+                let holder = kms::holder(kms.as_deref(), &keys, drmwatch_program::now)?;
                 for tenant in tenants {
                     let id = names.tenant(&tenant.namespace, &tenant.name);
                     let kek = block(async {
@@ -127,11 +128,10 @@ impl Keys {
                 let wrong = |e: drmwatch_results::sign::SignError| Error::Mistakes(e.to_string());
                 let private = Signer::make().map_err(wrong)?;
                 let public = Signer::new(&private).map_err(wrong)?.public();
-                let mut beside = file.clone().into_os_string();
-                beside.push(".pub");
+                let beside = with_ending(&file, ".pub");
                 write(&[
                     (file.clone(), private.into_bytes()),
-                    (beside.into(), public.into_bytes()),
+                    (beside, public.into_bytes()),
                 ])?;
                 use std::os::unix::fs::PermissionsExt;
                 fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).map_err(io(&file))

@@ -4,14 +4,12 @@ use crate::folder::Error;
 use clap::Args;
 use drmwatch_results::{
     Store,
-    keys::{Folder, Kms, Names, TenantId},
+    keys::{Names, TenantId},
     kms,
+    sla::monday,
 };
 use jiff::{ToSpan, civil::Date, tz::TimeZone};
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 /// Where results lie.
 #[derive(Args)]
@@ -32,17 +30,16 @@ pub struct Place {
 impl Place {
     /// Opens it.
     pub fn open(&self) -> Result<Store, Error> {
-        let kms = holder(&self.keys, self.kms.as_deref())?;
+        let kms = kms::holder(self.kms.as_deref(), &self.keys, drmwatch_program::now)?;
         Ok(Store::open(&self.store, kms, Names::read(&self.keys)?)?)
     }
 }
 
-/// Who holds tenants' keys.
-pub fn holder(folder: &Path, kms: Option<&str>) -> Result<Arc<dyn Kms>, Error> {
-    Ok(match kms {
-        Some(place) => kms::open(place, drmwatch_program::now, |name| std::env::var(name).ok())?.into(),
-        None => Arc::new(Folder::new(folder.to_owned())),
-    })
+/// A path with more at its end: `FILE.sig`.
+pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
 }
 
 /// A tenant, as `NAMESPACE/NAME`.
@@ -122,7 +119,7 @@ impl Days {
             return Ok((day, next(day)?));
         }
         if let Some(day) = self.week {
-            let monday = day.saturating_sub(i64::from(day.weekday().to_monday_zero_offset()).days());
+            let monday = monday(day);
             return Ok((monday, monday.saturating_add(7.days())));
         }
         if let Some(month) = &self.month {
@@ -171,9 +168,7 @@ pub fn write(files: &[(PathBuf, Vec<u8>)]) -> Result<(), Error> {
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(io(folder))?;
         }
-        let mut unfinished = path.clone().into_os_string();
-        unfinished.push(".part");
-        let unfinished = PathBuf::from(unfinished);
+        let unfinished = with_ending(path, ".part");
         std::fs::write(&unfinished, bytes).map_err(io(&unfinished))?;
         std::fs::rename(&unfinished, path).map_err(io(path))?;
     }

@@ -3,7 +3,7 @@
 use crate::{
     folder::{self, Error, exit},
     keys::signer,
-    place::{Days, Place, Tenant, block, known, write, zone},
+    place::{Days, Place, Tenant, block, known, with_ending, write, zone},
     progress,
 };
 use clap::{Args, ValueEnum};
@@ -196,9 +196,7 @@ impl ReportOptions {
         let mut signed = Vec::new();
         if let Some(signer) = &signer {
             for (path, bytes) in &files {
-                let mut beside = path.clone().into_os_string();
-                beside.push(".sig");
-                signed.push((PathBuf::from(beside), signer.sign(bytes)));
+                signed.push((with_ending(path, ".sig"), signer.sign(bytes)));
             }
         }
         write(&files)?;

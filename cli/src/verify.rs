@@ -1,6 +1,9 @@
 //! `drmwatch verify`: whether reports are what was signed.
 
-use crate::folder::{Error, exit, io};
+use crate::{
+    folder::{Error, exit, io},
+    place::with_ending,
+};
 use clap::Args;
 use std::{fs, path::PathBuf, process::ExitCode};
 
@@ -25,9 +28,7 @@ impl Verify {
         let public = fs::read_to_string(&self.key).map_err(io(&self.key))?;
         let mut wrong = Vec::new();
         for file in &self.files {
-            let mut beside = file.clone().into_os_string();
-            beside.push(".sig");
-            let beside = PathBuf::from(beside);
+            let beside = with_ending(file, ".sig");
             let text = fs::read(file).map_err(io(file))?;
             let signature = fs::read(&beside).map_err(io(&beside))?;
             match drmwatch_results::sign::verify(&public, &text, &signature) {

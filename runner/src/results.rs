@@ -11,7 +11,7 @@ use drmwatch_plan::{Outcome, Plan};
 use drmwatch_probe::evidence::Evidence;
 use drmwatch_results::{
     Place, Record, Store, StoreError,
-    keys::{Folder, Kms, Names},
+    keys::Names,
     kms, ship,
     spool::{self, Limits, Shelf, Spool},
 };
@@ -50,10 +50,7 @@ struct Open {
 
 /// The store in a place.
 fn store(place: &str, keys: &Path, options: &Options) -> Result<Store, StoreError> {
-    let holder: Arc<dyn Kms> = match &options.results_kms {
-        Some(url) => kms::open(url, drmwatch_program::now, |name| std::env::var(name).ok())?.into(),
-        None => Arc::new(Folder::new(keys.to_owned())),
-    };
+    let holder = kms::holder(options.results_kms.as_deref(), keys, drmwatch_program::now)?;
     Store::open(place, holder, Names::read(keys)?)
 }
 
@@ -64,6 +61,19 @@ pub struct Slot {
     pub at: Timestamp,
     /// When the next is.
     pub next: Option<Timestamp>,
+}
+
+impl Slot {
+    /// As a record has it.
+    fn place(self, runner: &str, shard: Option<u32>) -> Place<'_> {
+        let until_next = self.next.map(|next| next.duration_since(self.at).as_secs());
+        Place {
+            runner,
+            shard,
+            slot: self.at,
+            stands_seconds: until_next.and_then(|s| u32::try_from(s).ok()).unwrap_or(u32::MAX),
+        }
+    }
 }
 
 /// Maintenance windows that exclude a probe from the SLA while they are open. Clones share it.
@@ -98,6 +108,15 @@ pub struct Attempt {
 fn bundle(plan: &Plan, outcome: &Outcome) -> Option<String> {
     let text = serde_json::to_string(&Evidence::of(plan, outcome)?).ok()?;
     (text.len() <= MOST_EVIDENCE).then_some(text)
+}
+
+/// The record of a run.
+fn run(plan: &Plan, place: Place<'_>, attempt: Attempt, excluded: &Excluded, outcome: &Outcome) -> Record {
+    Record {
+        maintenance: excluded.words(),
+        bundle: attempt.evidence.then(|| bundle(plan, outcome)).flatten(),
+        ..Record::run(plan, place, attempt.number, attempt.counts, outcome)
+    }
 }
 
 impl Recorder {
@@ -161,22 +180,13 @@ impl Recorder {
 
     fn keep(&self, plan: &Plan, slot: Slot, record: impl FnOnce(Place<'_>) -> Record) {
         let Some(open) = &self.0 else { return };
-        let until_next = slot.next.map(|next| next.duration_since(slot.at).as_secs());
-        open.spool.keep(record(Place {
-            runner: &open.runner,
-            shard: open.shards.map(|n| drmwatch_plan::shard_of(&plan.shard_key(), n)),
-            slot: slot.at,
-            stands_seconds: until_next.and_then(|s| u32::try_from(s).ok()).unwrap_or(u32::MAX),
-        }));
+        let shard = open.shards.map(|n| drmwatch_plan::shard_of(&plan.shard_key(), n));
+        open.spool.keep(record(slot.place(&open.runner, shard)));
     }
 
     /// A run.
     pub fn run(&self, plan: &Plan, slot: Slot, attempt: Attempt, excluded: &Excluded, outcome: &Outcome) {
-        self.keep(plan, slot, |place| Record {
-            maintenance: excluded.words(),
-            bundle: attempt.evidence.then(|| bundle(plan, outcome)).flatten(),
-            ..Record::run(plan, place, attempt.number, attempt.counts, outcome)
-        });
+        self.keep(plan, slot, |place| run(plan, place, attempt, excluded, outcome));
     }
 
     /// Slots that were not run, the last of them this one.
@@ -281,26 +291,27 @@ pub async fn once(
     let (Some(place), Some(keys)) = (&options.results, &options.results_keys) else {
         return;
     };
-    let until_next = slot.next.map(|next| next.duration_since(slot.at).as_secs());
-    let of = Place {
-        runner: &options.identity,
-        shard: None,
-        slot: slot.at,
-        stands_seconds: until_next.and_then(|s| u32::try_from(s).ok()).unwrap_or(u32::MAX),
-    };
     let excluded = Excluded::default();
     excluded.set(&plan.excluded_by);
     let records: Vec<Record> = runs
-        .map(|(n, counts, outcome)| Record {
-            maintenance: excluded.words(),
-            bundle: counts.then(|| bundle(plan, outcome)).flatten(),
-            ..Record::run(plan, of, n, counts, outcome)
+        .map(|(number, counts, outcome)| {
+            let attempt = Attempt {
+                number,
+                counts,
+                evidence: counts,
+            };
+            run(
+                plan,
+                slot.place(&options.identity, None),
+                attempt,
+                &excluded,
+                outcome,
+            )
         })
         .collect();
-    let Some(id) = records.first().map(Record::run_id) else {
+    let Some(batch) = records.first().map(Record::name) else {
         return;
     };
-    let batch: String = id.iter().map(|b| format!("{b:02x}")).collect();
     let kept = async { store(place, keys, options)?.append(&batch, records).await };
     match tokio::time::timeout(ONCE, kept).await {
         Ok(Ok(())) => {}
@@ -312,15 +323,12 @@ pub async fn once(
 /// How long the oldest of what is closed has waited.
 fn oldest(shelf: &Shelf) -> Duration {
     let closed = shelf.closed().unwrap_or_default();
-    let age = |path: &Path| -> Option<Duration> {
-        let written = path.metadata().ok()?.modified().ok()?;
-        age(written)
-    };
     closed.iter().filter_map(|p| age(p)).max().unwrap_or_default()
 }
 
 /// Of a file, by the clock that dated it.
 #[allow(clippy::disallowed_methods)]
-fn age(written: SystemTime) -> Option<Duration> {
+fn age(path: &Path) -> Option<Duration> {
+    let written = path.metadata().ok()?.modified().ok()?;
     SystemTime::now().duration_since(written).ok()
 }

@@ -237,7 +237,8 @@ impl Named for StructArray {
     }
 }
 
-fn wrong(name: &str) -> ArrowError {
+/// The error that a column is not as it must be.
+pub(crate) fn wrong(name: &str) -> ArrowError {
     ArrowError::SchemaError(format!(
         "column {name} is missing or of another type than schema version {SCHEMA} has"
     ))

@@ -10,9 +10,9 @@ use crate::{
     keys::TenantId,
     made::{self, Index, Made, Name, digest},
     rows::{COLUMNS, Runs},
-    store::{FileRef, RAW, Store, StoreError, day_of},
+    store::{FileRef, RAW, Store, StoreError, day_of, start_of},
 };
-use drmwatch_sla::{Level, RegionRun, Rollup, State, calendar_periods, merge, minutes};
+use drmwatch_sla::{Level, RegionRun, Rollup, State, calendar_periods, merge, minutes, monday};
 use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -116,11 +116,6 @@ fn quarters(
     (rollups, after)
 }
 
-fn start_of(day: Date) -> i64 {
-    let zoned = day.to_zoned(TimeZone::UTC);
-    zoned.map_or(0, |z| z.timestamp().as_second())
-}
-
 /// What a day hands to the next: read only where the next is made anew.
 struct Handed {
     digest: String,
@@ -181,11 +176,7 @@ impl<'a> Consolidator<'a> {
     /// Brings all roll-ups of periods that touch `from..to` (dates of the tenant's zone) up to date. `told`: after each day.
     pub async fn run(mut self, from: Date, to: Date, mut told: impl FnMut(Date)) -> Result<Done, StoreError> {
         // Weeks and months are made of whole ones.
-        let first = |day: Date| {
-            let monday = day.saturating_sub(i64::from(day.weekday().to_monday_zero_offset()).days());
-            monday.min(day.first_of_month())
-        };
-        let (from, to) = (first(from), to.max(from));
+        let (from, to) = (monday(from).min(from.first_of_month()), to.max(from));
         for file in self.store.list(&self.tenant, RAW).await? {
             if let Some(day) = file.folder.rsplit('/').next().and_then(|d| d.parse().ok()) {
                 self.raw.entry(day).or_default().push(file);
@@ -215,7 +206,7 @@ impl<'a> Consolidator<'a> {
             day = day.saturating_add(1.day());
         }
         for level in [Level::Day, Level::Week, Level::Month] {
-            for (date, start, end) in calendar_periods(level, from, to, &self.settings.zone.clone()) {
+            for (date, start, end) in calendar_periods(level, from, to, &self.settings.zone) {
                 self.period(level, date, start, end).await?;
             }
         }

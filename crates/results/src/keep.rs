@@ -3,10 +3,11 @@
 use crate::{
     columns,
     keys::TenantId,
-    record::Record,
     sign::Signer,
-    store::{EVIDENCE, FileRef, RAW, Store, StoreError, once, tombstone},
+    store::{EVIDENCE, FileRef, RAW, Store, StoreError, tombstone},
 };
+use drmwatch_sla::Level;
+use drmwatch_tokens::hexadecimal;
 use jiff::{Timestamp, ToSpan, civil::Date};
 use object_store::ObjectStoreExt;
 use serde::{Deserialize, Serialize};
@@ -47,11 +48,11 @@ pub async fn expire(
     let levels = [
         (EVIDENCE, before(keep.evidence)),
         (RAW, before(keep.raw)),
-        ("15m", before(keep.hours)),
-        ("1h", before(keep.hours)),
-        ("1d", before(keep.days)),
-        ("1w", before(keep.days)),
-        ("1mo", before(keep.days)),
+        (Level::Quarter.name(), before(keep.hours)),
+        (Level::Hour.name(), before(keep.hours)),
+        (Level::Day.name(), before(keep.days)),
+        (Level::Week.name(), before(keep.days)),
+        (Level::Month.name(), before(keep.days)),
     ];
     let old = |file: &FileRef, before: Date| date_of(file).is_some_and(|date| date < before);
     let mut deleted = 0;
@@ -83,28 +84,17 @@ pub async fn compact(store: &Store, tenant: &TenantId, day: Date, least: usize) 
     if files.len() < least.max(2) {
         return Ok(0);
     }
-    let mut records: Vec<Record> = Vec::new();
-    for file in &files {
-        for batch in store.read(file, None).await? {
-            records.extend(columns::decode(&batch).map_err(|e| StoreError::File(file.path(), e.into()))?);
-        }
-    }
+    let records = store.read_records(&files).await?;
     let mut names = Sha256::new();
     files.iter().for_each(|f| names.update(format!("{}\n", f.name)));
     let whole = FileRef {
         tenant: tenant.clone(),
         folder: format!("{RAW}/{day}"),
         // It sorts after what comes from runners, and follows from what is in it.
-        name: format!(
-            "z{}",
-            names.finalize()[..16]
-                .iter()
-                .map(|b| format!("{b:02x}"))
-                .collect::<String>()
-        ),
+        name: format!("z{}", hexadecimal(&names.finalize()[..16])),
         size: 0,
     };
-    let batch = columns::encode(&once(records)).map_err(|e| StoreError::File(whole.path(), e.into()))?;
+    let batch = columns::encode(&records).map_err(|e| StoreError::File(whole.path(), e.into()))?;
     store
         .put(&whole, columns::schema(), vec![batch], Vec::new())
         .await?;

@@ -9,10 +9,9 @@ use aws_lc_rs::{
     rand,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use drmwatch_tokens::{hexadecimal, hmac_sha256};
 use futures::future::BoxFuture;
-use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
@@ -165,16 +164,9 @@ impl Names {
 
     /// The id of a tenant.
     pub fn tenant(&self, namespace: &str, name: &str) -> TenantId {
-        // Any length is a key of HMAC.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
-            return TenantId(String::new());
-        };
-        mac.update(namespace.as_bytes());
-        // Neither may hold it.
-        mac.update(b"/");
-        mac.update(name.as_bytes());
-        let bytes = mac.finalize().into_bytes();
-        TenantId(bytes[..16].iter().map(|b| format!("{b:02x}")).collect())
+        // Neither may hold a slash.
+        let bytes = hmac_sha256(&self.0, format!("{namespace}/{name}").as_bytes());
+        TenantId(hexadecimal(&bytes[..16]))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Keys that never leave who holds them: AWS KMS, and the transit engine of Vault (and what speaks as it does).
 
-use crate::keys::{Dek, KekId, KeyError, Kms, TenantId};
+use crate::keys::{Dek, Folder, KekId, KeyError, Kms, TenantId};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use drmwatch_tokens::SigV4;
 use futures::future::BoxFuture;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use reqwest::{Client, Method, StatusCode};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
-use std::{fmt, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 use url::Url;
 
 /// How long an answer is waited for.
@@ -40,7 +40,7 @@ fn client(authorities: Option<String>) -> Result<Client, KeyError> {
 }
 
 /// The wall clock, which AWS wants in each request.
-type Clock = fn() -> Timestamp;
+pub type Clock = fn() -> Timestamp;
 
 /// A holder of keys, by its URL: `awskms://REGION` with credentials from the environment (`AWS_ACCESS_KEY_ID`,
 /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`; `AWS_ENDPOINT_URL_KMS` for another place, `AWS_CA_BUNDLE` for more
@@ -87,6 +87,14 @@ pub fn open(
             "must begin with awskms:// or vault+https://, not {other}://"
         ))),
     }
+}
+
+/// Who holds tenants' keys: what is at this URL, with this process' environment, or else this folder.
+pub fn holder(place: Option<&str>, folder: &Path, clock: Clock) -> Result<Arc<dyn Kms>, KeyError> {
+    Ok(match place {
+        Some(place) => open(place, clock, |name| std::env::var(name).ok())?.into(),
+        None => Arc::new(Folder::new(folder.to_owned())),
+    })
 }
 
 /// AWS KMS: a key for each version, found by its alias `alias/drmwatch-TENANT.vN`; `alias/drmwatch-TENANT` is the newest. The

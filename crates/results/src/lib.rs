@@ -22,4 +22,4 @@ mod store;
 pub use drmwatch_sla as sla;
 pub use file::FileError;
 pub use record::{Kind, Place, Record, SCHEMA, StepRecord};
-pub use store::{FileRef, RAW, ROOT, Retries, Store, StoreError, day_of, once};
+pub use store::{FileRef, RAW, ROOT, Retries, Store, StoreError, day_of, once, start_of};

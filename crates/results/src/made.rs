@@ -12,6 +12,7 @@ use crate::{
     store::{FileRef, Store, StoreError},
 };
 use drmwatch_sla::{Level, Rollup};
+use drmwatch_tokens::hexadecimal;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -49,7 +50,7 @@ pub fn digest(parts: impl IntoIterator<Item = String>) -> String {
         hash.update((part.len() as u32).to_be_bytes());
         hash.update(part);
     }
-    hash.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect()
+    hexadecimal(&hash.finalize()[..8])
 }
 
 /// The folder of a period.

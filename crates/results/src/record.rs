@@ -1,6 +1,7 @@
 //! What is kept of a slot.
 
 use drmwatch_plan::{Outcome, Plan, StepOutcome, Verdict};
+use drmwatch_tokens::hexadecimal;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -257,7 +258,7 @@ impl Record {
 
     /// The id as it names evidence: 32 hexadecimal digits.
     pub fn name(&self) -> String {
-        self.run_id().iter().map(|b| format!("{b:02x}")).collect()
+        hexadecimal(&self.run_id())
     }
 
     /// Which of two records of one run is kept: the one that began last, since it saw more; of those the greater, so that

@@ -1,7 +1,7 @@
 //! Records as consolidation needs them: read as columns, each run once.
 
 use crate::{
-    columns::{Columns, Words},
+    columns::{Columns, Words, wrong},
     record::Kind,
 };
 use arrow_array::{
@@ -65,7 +65,6 @@ impl Runs {
             of.numbers::<UInt32Type>("slots")?,
             of.numbers::<UInt32Type>("stands_seconds")?,
         );
-        let wrong = |name: &str| ArrowError::SchemaError(format!("column {name} is missing or malformed"));
         let mut numbers = Vec::new();
         for name in runner.values() {
             let next = self.runners.len() as u32;

@@ -33,12 +33,12 @@ pub async fn round(shelf: &Shelf, spool: &Spool, store: &Store) -> io::Result<Ro
     let closed = shelf.closed()?;
     round.waiting = closed.len();
     for path in &closed {
-        let segment = shelf.read(path)?;
+        let mut segment = shelf.read(path)?;
         if segment.damaged > 0 || segment.torn > 0 {
             let (records, bytes) = (segment.damaged, segment.torn);
             warn!(segment = %path.display(), records, bytes, "a part of the spool can't be read");
         }
-        match ship(&segment, shelf, spool, store, &mut round).await {
+        match ship(&mut segment, shelf, spool, store, &mut round).await {
             Ok(true) => round.waiting -= 1,
             Ok(false) => {}
             Err(error) => {
@@ -52,21 +52,22 @@ pub async fn round(shelf: &Shelf, spool: &Spool, store: &Store) -> io::Result<Ro
 
 /// Ships a segment; false: of some tenant there is no key.
 async fn ship(
-    segment: &Segment,
+    segment: &mut Segment,
     shelf: &Shelf,
     spool: &Spool,
     store: &Store,
     round: &mut Round,
 ) -> Result<bool, StoreError> {
-    let mut tenants: BTreeMap<(&str, &str), Vec<Record>> = BTreeMap::new();
-    for record in &segment.records {
-        let tenant = (record.tenant_namespace.as_str(), record.tenant.as_str());
-        tenants.entry(tenant).or_default().push(record.clone());
+    let all = segment.records.len();
+    let mut tenants: BTreeMap<(String, String), Vec<Record>> = BTreeMap::new();
+    for record in std::mem::take(&mut segment.records) {
+        let tenant = (record.tenant_namespace.clone(), record.tenant.clone());
+        tenants.entry(tenant).or_default().push(record);
     }
     let mut left = Vec::new();
     for ((namespace, tenant), records) in tenants {
         let count = records.len() as u64;
-        match store.append(&segment.id, records.clone()).await {
+        match store.append(&segment.name(), records.clone()).await {
             Ok(()) => round.shipped += count,
             Err(StoreError::Shredded(_)) => round.shredded += count,
             Err(StoreError::Key(error @ KeyError::None(_))) => {
@@ -78,7 +79,7 @@ async fn ship(
     }
     let done = match left.is_empty() {
         true => shelf.done(segment, spool),
-        false if left.len() < segment.records.len() => shelf.keep_only(segment, &left, spool),
+        false if left.len() < all => shelf.keep_only(segment, &left, spool),
         false => Ok(()),
     };
     if let Err(error) = done {

@@ -10,6 +10,7 @@ use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
     rand,
 };
+use drmwatch_tokens::hexadecimal;
 use std::{
     fs::{self, File},
     io::{self, Write},
@@ -102,8 +103,7 @@ pub struct Shelf {
 #[derive(Debug)]
 pub struct Segment {
     path: PathBuf,
-    /// Its id: 32 hexadecimal digits.
-    pub id: String,
+    id: [u8; 16],
     /// Its records.
     pub records: Vec<Record>,
     /// Records of frames that were damaged.
@@ -111,6 +111,18 @@ pub struct Segment {
     /// Bytes at the end that are no whole frame.
     pub torn: u64,
     until: u64,
+}
+
+impl Segment {
+    /// What its batch is called: 32 hexadecimal digits.
+    pub fn name(&self) -> String {
+        hexadecimal(&self.id)
+    }
+}
+
+/// What a segment begins with. `base`: how many records there were before it.
+fn head(id: &[u8; 16], base: u64) -> Vec<u8> {
+    [&MAGIC[..], id, &base.to_le_bytes()].concat()
 }
 
 struct Cipher(RandomizedNonceKey);
@@ -157,7 +169,7 @@ impl Cipher {
         let bytes = fs::read(path)?;
         let mut segment = Segment {
             path: path.to_owned(),
-            id: String::new(),
+            id: [0; 16],
             records: Vec::new(),
             damaged: 0,
             torn: 0,
@@ -183,8 +195,7 @@ impl Cipher {
             return Ok(segment);
         };
         let id: [u8; 16] = id.try_into().unwrap_or_default();
-        segment.id = hex(&id);
-        segment.until = base;
+        (segment.id, segment.until) = (id, base);
         let (mut at, mut index) = (HEAD, 0);
         while let (Some(length), Some(count), Some(until)) = (number(at), number(at + 4), long(at + 8)) {
             let length = length as usize;
@@ -206,10 +217,6 @@ impl Cipher {
         segment.torn = (bytes.len() - at.min(bytes.len())) as u64;
         Ok(segment)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -348,13 +355,11 @@ impl Writer {
         self.number += 1;
         let path = self
             .folder
-            .join(format!("{:020}-{}.spool", self.number, hex(&id)));
+            .join(format!("{:020}-{}.spool", self.number, hexadecimal(&id)));
         // Whoever reads closed segments must not take this one.
         *self.open.lock().unwrap_or_else(|e| e.into_inner()) = path.clone();
         let mut file = fs::OpenOptions::new().append(true).create_new(true).open(&path)?;
-        let mut head = MAGIC.to_vec();
-        head.extend(id);
-        head.extend(self.received.to_le_bytes());
+        let head = head(&id, self.received);
         file.write_all(&head)?;
         self.counts.bytes.fetch_add(head.len() as u64, Ordering::Relaxed);
         let now = Instant::now();
@@ -503,15 +508,8 @@ impl Shelf {
 
     /// Of a segment only these records are to be shipped yet.
     pub fn keep_only(&self, segment: &Segment, records: &[Record], spool: &Spool) -> io::Result<()> {
-        let mut id = [0; 16];
-        for (byte, pair) in id.iter_mut().zip(segment.id.as_bytes().chunks(2)) {
-            let digits = std::str::from_utf8(pair).unwrap_or_default();
-            *byte = u8::from_str_radix(digits, 16).unwrap_or_default();
-        }
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend(id);
-        bytes.extend(segment.until.to_le_bytes());
-        bytes.extend(self.cipher.seal(&id, 0, records, segment.until)?);
+        let mut bytes = head(&segment.id, segment.until);
+        bytes.extend(self.cipher.seal(&segment.id, 0, records, segment.until)?);
         let before = segment.path.metadata()?.len();
         let unfinished = segment.path.with_extension("tmp");
         fs::write(&unfinished, &bytes)?;

@@ -419,8 +419,13 @@ impl Store {
     /// The records of a tenant's day (UTC), each run once, in the order of probe and slot.
     pub async fn records(&self, tenant: &TenantId, day: Date) -> Result<Vec<Record>, StoreError> {
         let files = self.list(tenant, &format!("{RAW}/{day}")).await?;
+        self.read_records(&files).await
+    }
+
+    /// The records of these files, each run once, in the order of probe and slot.
+    pub(crate) async fn read_records(&self, files: &[FileRef]) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::new();
-        for file in &files {
+        for file in files {
             for batch in self.read(file, None).await? {
                 let read = columns::decode(&batch).map_err(|e| StoreError::File(file.path(), e.into()))?;
                 records.extend(read);
@@ -501,6 +506,12 @@ pub fn day_of(second: i64) -> Date {
     let at = jiff::Span::new().try_days(days).ok();
     at.and_then(|days| Date::constant(1970, 1, 1).checked_add(days).ok())
         .unwrap_or(Date::MIN)
+}
+
+/// When a day begins, UTC: seconds since 1970.
+pub fn start_of(day: Date) -> i64 {
+    let zoned = day.to_zoned(jiff::tz::TimeZone::UTC);
+    zoned.map_or(0, |z| z.timestamp().as_second())
 }
 
 /// The order in which records compress well.

@@ -99,15 +99,6 @@ impl Rollup {
         self.missed += other.missed;
         self.latency.merge(&other.latency);
     }
-
-    /// The minutes with this state.
-    pub fn minutes_of(&self, state: State) -> u32 {
-        self.spans
-            .iter()
-            .filter(|s| s.state == state)
-            .map(|s| s.minutes)
-            .sum()
-    }
 }
 
 /// Puts the periods of one probe and region together that lie in `start..end` (seconds). Each must lie in it whole; where
@@ -152,6 +143,11 @@ pub fn split(of: &Rollup, start: i64, minutes: u32) -> Vec<Span> {
     spans
 }
 
+/// The Monday of the week that a day lies in.
+pub fn monday(day: Date) -> Date {
+    day.saturating_sub(i64::from(day.weekday().to_monday_zero_offset()).days())
+}
+
 /// The periods of a level whose beginnings lie in `from..to` (civil dates of the zone), as seconds since 1970, UTC.
 /// Weeks begin on Mondays, months on their first; a period that `from` lies inside of is left out.
 pub fn calendar_periods(level: Level, from: Date, to: Date, zone: &TimeZone) -> Vec<(Date, i64, i64)> {
@@ -162,12 +158,7 @@ pub fn calendar_periods(level: Level, from: Date, to: Date, zone: &TimeZone) -> 
     };
     let mut day = from;
     match level {
-        Level::Week => {
-            let into = i64::from(from.weekday().to_monday_zero_offset());
-            if into > 0 {
-                day = day.saturating_add((7 - into).days());
-            }
-        }
+        Level::Week if monday(from) < from => day = monday(from).saturating_add(7.days()),
         Level::Month if from.day() > 1 => day = from.last_of_month().saturating_add(1.day()),
         _ => {}
     }

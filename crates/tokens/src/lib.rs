@@ -145,7 +145,7 @@ impl Scheme {
 }
 
 /// HMAC-SHA-256.
-fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     use hmac::{Hmac, KeyInit, Mac};
     // Any length is a key (RFC 2104 section 2).
     let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(key) else {
@@ -155,6 +155,7 @@ fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits, in lower case.
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
