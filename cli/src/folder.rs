@@ -21,6 +21,8 @@ pub enum Error {
     Store(#[from] drmwatch_results::StoreError),
     #[error(transparent)]
     Key(#[from] drmwatch_results::keys::KeyError),
+    #[error(transparent)]
+    Postgres(#[from] drmwatch_postgres::Error),
 }
 
 /// An error with the path that it is about.

@@ -4,7 +4,9 @@ mod alertmanager;
 mod consolidate;
 mod folder;
 mod keys;
+mod making;
 mod place;
+mod postgres;
 mod progress;
 mod report;
 mod results;
@@ -34,6 +36,8 @@ enum Command {
     Consolidate(consolidate::Consolidate),
     /// Write the SLA report of a tenant and a period.
     Report(report::ReportOptions),
+    /// Copy roll-ups into PostgreSQL.
+    Postgres(postgres::Postgres),
     /// Look at the results of single runs.
     Results(results::Results),
     /// Verify the signatures of reports.
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         Command::Keys(keys) => keys.run(),
         Command::Consolidate(consolidate) => consolidate.run(),
         Command::Report(report) => report.run(),
+        Command::Postgres(postgres) => postgres.run(),
         Command::Results(results) => results.run(),
         Command::Verify(verify) => verify.run(),
     }

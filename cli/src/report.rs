@@ -3,24 +3,13 @@
 use crate::{
     folder::{self, Error, exit},
     keys::signer,
-    place::{Days, Place, Tenant, block, known, with_ending, write, zone},
+    making::{Form, Wanted},
+    place::{Days, Place, Tenant, block, with_ending, write, zone},
     progress,
 };
 use clap::{Args, ValueEnum};
-use drmwatch_reports::{Report, Request, build};
-use drmwatch_results::{
-    consolidate::{self, Consolidator, Settings},
-    sla::{Hours, Level, MaintenancePolicy, NoDataPolicy, Policy, calendar_periods},
-};
-use jiff::{ToSpan, civil::Date};
+use drmwatch_results::sla::{Hours, Level, MaintenancePolicy, NoDataPolicy, Policy, calendar_periods};
 use std::{path::PathBuf, process::ExitCode};
-
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Csv,
-    Html,
-    Json,
-}
 
 #[derive(ValueEnum, Clone, Copy)]
 enum NoData {
@@ -67,8 +56,11 @@ pub struct ReportOptions {
     #[arg(long)]
     business_hours: Option<Hours>,
     /// Forms, by commas.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "csv,html,json")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "csv,html,json,pdf")]
     format: Vec<Form>,
+    /// Fonts of the PDF beyond the built-in one (Latin, Greek, Cyrillic, Hebrew): files of TrueType or OpenType.
+    #[arg(long, value_name = "FILE")]
+    font: Vec<PathBuf>,
     /// Folder that the files are written to.
     #[arg(long, default_value = ".")]
     out: PathBuf,
@@ -134,13 +126,12 @@ impl ReportOptions {
         let (display_name, promised) = self.written()?;
         let signer = self.sign.as_deref().map(signer).transpose()?;
         let store = self.place.open()?;
-        let length = to
-            .since((jiff::Unit::Day, from))
-            .map_or(1, |s| i64::from(s.get_days()));
-        let before = from.saturating_sub(length.days());
-        let request = Request {
-            namespace: self.tenant.namespace.clone(),
-            tenant: self.tenant.name.clone(),
+        let mut fonts = Vec::new();
+        for file in &self.font {
+            fonts.push(std::fs::read(file).map_err(folder::io(file))?);
+        }
+        let wanted = Wanted {
+            tenant: self.tenant.clone(),
             display_name,
             zone: zone.clone(),
             zone_name: self.time_zone.clone(),
@@ -160,39 +151,23 @@ impl ReportOptions {
                 target: self.target.or(promised),
                 hours: self.business_hours.clone(),
             },
-            at: now,
+            forms: self.format.clone(),
+            fonts,
         };
         let report = block(async {
-            let id = known(&store, &self.tenant).await?;
-            if !self.no_consolidate {
-                let settings = Settings {
-                    zone: zone.clone(),
-                    zone_name: self.time_zone.clone(),
-                    ..Settings::default()
-                };
-                let days = calendar_periods(Level::Day, from, to, &zone).len() as u64;
-                let bar = progress::bar(days, "days");
-                let consolidator = Consolidator::new(&store, id.clone(), settings, now);
-                consolidator.run(from, to, |_| bar.inc(1)).await?;
-                bar.finish_and_clear();
-            }
-            let read = async |from: Date, to: Date| -> Result<Vec<_>, Error> {
-                let periods = consolidate::read(&store, &id, Level::Day, from, to).await?;
-                Ok(periods
-                    .into_iter()
-                    .map(|p| (p.date, p.fixed, p.rollups))
-                    .collect())
-            };
-            let (days, earlier) = (read(from, to).await?, read(before, from).await?);
-            build(&request, &days, &earlier).ok_or_else(|| {
-                Error::Mistakes(format!(
-                    "of tenant {} nothing is known between {from} and {}: nothing ran then, or its results were deleted",
-                    self.tenant,
-                    to.yesterday().unwrap_or(to)
-                ))
-            })
+            let days = calendar_periods(Level::Day, from, to, &zone).len() as u64;
+            let bar = progress::bar(days, "days");
+            let report = wanted
+                .make(&store, now, !self.no_consolidate, || bar.inc(1))
+                .await;
+            bar.finish_and_clear();
+            report
         })?;
-        let files = self.files(&report);
+        let files: Vec<(PathBuf, Vec<u8>)> = wanted
+            .files(&report)?
+            .into_iter()
+            .map(|(name, bytes)| (self.out.join(name), bytes))
+            .collect();
         let mut signed = Vec::new();
         if let Some(signer) = &signer {
             for (path, bytes) in &files {
@@ -213,29 +188,5 @@ impl ReportOptions {
         );
         files.iter().for_each(|(path, _)| println!("{}", path.display()));
         Ok(())
-    }
-
-    fn files(&self, report: &Report) -> Vec<(PathBuf, Vec<u8>)> {
-        let name = format!(
-            "{}-{}-{}-{}",
-            self.tenant.namespace, self.tenant.name, report.from, report.through
-        );
-        let mut files = Vec::new();
-        let mut add =
-            |end: &str, text: String| files.push((self.out.join(format!("{name}{end}")), text.into_bytes()));
-        for form in [Form::Csv, Form::Html, Form::Json] {
-            if !self.format.contains(&form) {
-                continue;
-            }
-            match form {
-                Form::Csv => {
-                    add(".csv", drmwatch_reports::csv(report));
-                    add("-incidents.csv", drmwatch_reports::incidents_csv(report));
-                }
-                Form::Html => add(".html", drmwatch_reports::html(report)),
-                Form::Json => add(".json", drmwatch_reports::json(report)),
-            }
-        }
-        files
     }
 }

@@ -2,34 +2,17 @@
 //! recomputes every figure (e2e/oracles/results/recompute.py). And what goes wrong, and what is said of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
+use common::{Dice, Of, fail, ok, record, refused, second, server::Postgres, store, walk};
 use drmwatch_results::{
     Kind, Record, Store,
     consolidate::{Consolidator, Settings},
-    keys::{Folder, Names},
     sla::{Level, calendar_periods},
 };
 use jiff::{SignedDuration, Timestamp, civil::date, tz::TimeZone};
 use serde_json::{Value, json};
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-    sync::Arc,
-};
-
-/// Chance that is the same each time.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        // SplitMix64.
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % sides
-    }
-}
+use std::{fs, path::Path, process::Command};
 
 const ZONES: [&str; 6] = [
     "Europe/Berlin",
@@ -46,95 +29,6 @@ const REASONS: [&str; 4] = [
     "LicenseDenied",
     "CertificateExpired",
 ];
-
-fn run(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_drmwatch"))
-        .args(args)
-        .output()
-        .unwrap()
-}
-
-fn ok(args: &[&str]) -> String {
-    let output = run(args);
-    assert!(
-        output.status.success(),
-        "{args:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// It ends with 2, and says so.
-fn refused(args: &[&str], why: &str) {
-    let output = run(args);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
-    assert!(said.contains(why), "{args:?}: {said}");
-}
-
-fn store(place: &Path) -> Store {
-    let keys = place.join("keys");
-    let names = Names::read(&keys).unwrap();
-    Store::open(
-        place.join("store").to_str().unwrap(),
-        Arc::new(Folder::new(keys)),
-        names,
-    )
-    .unwrap()
-}
-
-fn second(text: &str) -> i64 {
-    text.parse::<Timestamp>().unwrap().as_second()
-}
-
-/// What is the same for many records.
-#[derive(Clone)]
-struct Of<'a> {
-    tenant: &'a str,
-    probe: &'a str,
-    region: &'a str,
-    interval: i64,
-}
-
-fn record(of: &Of<'_>, slot: i64, dice: &mut Dice) -> Record {
-    let micros = 20_000 + dice.roll(80_000) + if dice.roll(100) == 0 { 900_000 } else { 0 };
-    Record {
-        kind: Kind::Run,
-        tenant_namespace: "tv".into(),
-        tenant: of.tenant.into(),
-        probe: of.probe.into(),
-        uid: format!("uid-{}", of.probe),
-        generation: 1,
-        region: of.region.into(),
-        runner: format!("runner-{}", dice.roll(2)),
-        shard: Some(3),
-        slot: Timestamp::from_second(slot).unwrap(),
-        lag_ms: dice.roll(20) as i64,
-        duration_us: micros,
-        attempt: 1,
-        counts: true,
-        slots: 1,
-        stands_seconds: of.interval as u32,
-        outcome: Some("pass".into()),
-        domain: None,
-        step: None,
-        reason: None,
-        message: None,
-        trace_id: None,
-        evidence: None,
-        maintenance: None,
-        steps: Vec::new(),
-        bundle: None,
-    }
-}
-
-fn fail(record: &mut Record, reason: &str) {
-    record.outcome = Some("fail".into());
-    record.reason = Some(reason.into());
-    record.step = Some("manifest".into());
-    record.domain = Some("Network".into());
-    record.message = Some(format!("planted plaintext {reason}"));
-}
 
 /// The records of a probe: outages, gaps, maintenance, attempts that don't count, runs that were made twice. Those that
 /// come late are apart.
@@ -280,6 +174,60 @@ fn table(path: &Path) -> Vec<serde_json::Map<String, Value>> {
     lines.map(object).collect()
 }
 
+/// Columns of the report that the roll-up of its month has.
+const IN_POSTGRES: [&str; 17] = [
+    "period_start",
+    "period_end",
+    "probe",
+    "region",
+    "runs",
+    "ok",
+    "failed",
+    "error",
+    "missed_slots",
+    "total_min",
+    "up_min",
+    "degraded_min",
+    "downtime_min",
+    "maintenance_min",
+    "no_data_min",
+    "not_watched_min",
+    "availability_pct",
+];
+
+/// Instants as in reports.
+const ISO: &str = "CREATE FUNCTION pg_temp.iso(t timestamptz) RETURNS text LANGUAGE sql AS $$ SELECT to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') $$";
+
+/// The month of a tenant, in the order of the report.
+fn month(tenant: &str) -> String {
+    format!(
+        "{ISO}; SELECT pg_temp.iso(period_start), pg_temp.iso(period_end), probe, region, runs, passed, failed, inconclusive, missed,
+         total_minutes, up_minutes, degraded_minutes, down_minutes, maintenance_minutes, no_data_minutes, unwatched_minutes,
+         availability_pct, latency_p50_us, latency_p95_us, latency_p99_us
+         FROM drmwatch.availability WHERE level = '1mo' AND period_date = '2026-10-01' AND tenant = '{tenant}'
+         ORDER BY probe, region COLLATE \"C\""
+    )
+}
+
+/// The text of a PDF, as Poppler reads it.
+fn pages(file: &Path) -> String {
+    let output = Command::new("pdftotext")
+        .arg("-layout")
+        .arg(file)
+        .arg("-")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .replace(['\u{200b}'], "")
+        .replace('\u{a0}', " ")
+}
+
 fn near(told: &str, exact: &Value, what: &str) {
     let (told, exact): (f64, f64) = (told.parse().unwrap(), exact.as_f64().unwrap());
     assert!(
@@ -349,6 +297,18 @@ async fn every_figure_of_a_month_is_what_pyarrow_recomputes_from_the_encrypted_r
         String::from_utf8_lossy(&oracle.stderr)
     );
     let oracle: Value = serde_json::from_slice(&oracle.stdout).unwrap();
+    let server = Postgres::start();
+    ok(&[
+        "postgres",
+        "export",
+        "--store",
+        folder,
+        "--keys",
+        keys,
+        "--url",
+        &server.url("owner"),
+        "--setup",
+    ]);
     let out = place.path().join("out");
     let (mut figures, mut incidents) = (0, 0);
     for (n, tenant) in tenants.iter().enumerate() {
@@ -430,6 +390,38 @@ async fn every_figure_of_a_month_is_what_pyarrow_recomputes_from_the_encrypted_r
             .collect();
         assert_eq!(told, exact, "{tenant}");
         incidents += told.len();
+        let rows = server.ask("owner", &month(tenant)).unwrap();
+        let lines = table(&file(".csv"));
+        assert_eq!(rows.len(), lines.len(), "{tenant}");
+        for (row, line) in rows.iter().zip(&lines) {
+            let told: Vec<&str> = IN_POSTGRES.iter().map(|c| line[*c].as_str().unwrap()).collect();
+            assert_eq!(row[..told.len()], told, "{tenant}");
+            for (column, micros) in ["latency_p50_ms", "latency_p95_ms", "latency_p99_ms"]
+                .iter()
+                .zip(&row[told.len()..])
+            {
+                let millis = micros.parse::<f64>().unwrap() / 1000.0;
+                assert_eq!(format!("{millis:.1}"), line[*column], "{tenant} {column}");
+            }
+        }
+        let sql = format!(
+            "SELECT {0}(started), probe, {0}(ended), down_minutes, coalesce(reason, ''), coalesce(step, ''), coalesce(regions, ''), open::text
+             FROM drmwatch.incidents('2026-10-01', '2026-10-31') WHERE tenant = '{tenant}' AND region = '*' ORDER BY started, ended, probe",
+            "pg_temp.iso"
+        );
+        let sql = format!("{ISO}; {sql}");
+        assert_eq!(server.ask("owner", &sql).unwrap(), exact, "{tenant}");
+        let text = pages(&file(".pdf"));
+        for line in &lines {
+            let availability = line["availability_pct"].as_str().unwrap();
+            assert!(
+                text.contains(&format!("{availability} %")),
+                "{tenant} {availability}"
+            );
+        }
+        for incident in &exact {
+            assert!(text.contains(&incident[4]), "{tenant} {incident:?}");
+        }
     }
     println!("{count} tenants: {figures} figures and {incidents} incidents are equal");
     // To be looked at.
@@ -457,19 +449,6 @@ async fn every_figure_of_a_month_is_what_pyarrow_recomputes_from_the_encrypted_r
             assert!(!file.to_string_lossy().contains("/tv"), "{}", file.display());
         }
     }
-}
-
-fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(walk(&path))
-        } else {
-            files.push(path)
-        }
-    }
-    files
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ mod csv;
 mod digits;
 mod html;
 mod model;
+mod page;
 
 pub use csv::{csv, csv_line, incidents_csv};
 pub use digits::Digits;
@@ -13,6 +14,7 @@ pub use html::html;
 pub use model::{
     DayFigures, Exclusion, Latency, Report, ReportIncident, Request, Row, Total, Verdict, build,
 };
+pub use page::{Day, Look, Page, ProbeLine, Table, Trend, page};
 
 /// A report as JSON (docs/reports.md).
 pub fn json(report: &Report) -> String {

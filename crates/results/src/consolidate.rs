@@ -363,6 +363,53 @@ fn hours(day: Date, quarters: &[Rollup]) -> Vec<Rollup> {
     by.into_iter().map(of).collect()
 }
 
+/// A period of a level that lies in the store: what its name says, in its newest version.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    level: Level,
+    date: Date,
+    made: Made,
+}
+
+impl Listed {
+    /// Of which level.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Its first day, in the tenant's zone (of quarters and hours: UTC).
+    pub fn date(&self) -> Date {
+        self.date
+    }
+
+    /// Whether it will not change any more.
+    pub fn fixed(&self) -> bool {
+        self.made.fixed
+    }
+
+    /// Changes whenever what is known of it does.
+    pub fn version(&self) -> &str {
+        &self.made.file.name
+    }
+
+    /// What is known of it.
+    pub async fn read(&self, store: &Store) -> Result<Vec<Rollup>, StoreError> {
+        made::read(store, &self.made).await
+    }
+}
+
+/// The periods of a level, in the order of time. None is read for it.
+pub async fn list(store: &Store, tenant: &TenantId, level: Level) -> Result<Vec<Listed>, StoreError> {
+    let index = Index::load(store, tenant, &[level]).await?;
+    let all = index.range(level, Date::MIN, Date::MAX);
+    let listed = all.map(|(date, made)| Listed {
+        level,
+        date,
+        made: made.clone(),
+    });
+    Ok(listed.collect())
+}
+
 /// A period of a level, as it lies in the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Period {
@@ -382,14 +429,15 @@ pub async fn read(
     from: Date,
     to: Date,
 ) -> Result<Vec<Period>, StoreError> {
-    let index = Index::load(store, tenant, &[level]).await?;
     let mut periods = Vec::new();
-    for (date, made) in index.range(level, from, to) {
-        periods.push(Period {
-            date,
-            fixed: made.fixed,
-            rollups: made::read(store, made).await?,
-        });
+    for listed in list(store, tenant, level).await? {
+        if (from..to).contains(&listed.date) {
+            periods.push(Period {
+                date: listed.date,
+                fixed: listed.fixed(),
+                rollups: listed.read(store).await?,
+            });
+        }
     }
     Ok(periods)
 }

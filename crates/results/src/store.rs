@@ -255,8 +255,7 @@ impl Store {
         let kek = match self.kms.newest(&file.tenant).await {
             Ok(kek) => kek,
             Err(error) => {
-                let shredded = self.objects.head(&tombstone(&file.tenant)).await.is_ok();
-                return Err(match shredded {
+                return Err(match self.shredded(&file.tenant).await.unwrap_or_default() {
                     true => StoreError::Shredded(file.tenant.clone()),
                     false => error.into(),
                 });
@@ -356,6 +355,35 @@ impl Store {
         let listed = self.objects.list_with_delimiter(Some(&Path::from(ROOT))).await?;
         let id = |p: &Path| TenantId::parse(p.parts().next_back()?.as_ref());
         Ok(listed.common_prefixes.iter().filter_map(id).collect())
+    }
+
+    /// Tenants of which there is something, and those that were shredded.
+    pub async fn tenants_ever(&self) -> Result<Vec<TenantId>, StoreError> {
+        let mut tenants = self.tenants().await?;
+        let stones = Path::from(format!("{ROOT}/tombstones"));
+        let listed: Vec<_> = self.objects.list(Some(&stones)).try_collect().await?;
+        let id =
+            |o: &object_store::ObjectMeta| TenantId::parse(o.location.filename()?.strip_suffix(".json")?);
+        tenants.extend(listed.iter().filter_map(id));
+        tenants.sort_unstable();
+        tenants.dedup();
+        Ok(tenants)
+    }
+
+    /// Whether a tenant was shredded.
+    pub async fn shredded(&self, tenant: &TenantId) -> Result<bool, StoreError> {
+        Ok(!self.absent(&tombstone(tenant)).await?)
+    }
+
+    /// Namespace and name of a tenant, as its newest records say. None: there are no records.
+    pub async fn name_of(&self, tenant: &TenantId) -> Result<Option<(String, String)>, StoreError> {
+        let Some(day) = self.days(tenant).await?.pop() else {
+            return Ok(None);
+        };
+        let files = self.list(tenant, &format!("{RAW}/{day}")).await?;
+        let records = self.read_records(files.get(..1).unwrap_or_default()).await?;
+        let first = records.into_iter().next();
+        Ok(first.map(|r| (r.tenant_namespace, r.tenant)))
     }
 
     /// Days of which there are records of a tenant.

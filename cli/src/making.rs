@@ -1,0 +1,118 @@
+//! How a report comes about: roll-ups brought up to date, figures, files.
+
+use crate::{
+    folder::Error,
+    place::{Tenant, known},
+};
+use clap::ValueEnum;
+use drmwatch_reports::{Report, Request, build};
+use drmwatch_results::{
+    Store,
+    consolidate::{self, Consolidator, Settings},
+    sla::{Level, Policy},
+};
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
+
+/// A form of a report.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Csv,
+    Html,
+    Json,
+    Pdf,
+}
+
+/// What a report is to be.
+pub struct Wanted {
+    pub tenant: Tenant,
+    pub display_name: String,
+    pub zone: TimeZone,
+    pub zone_name: String,
+    /// The first day.
+    pub from: Date,
+    /// The first day beyond.
+    pub to: Date,
+    pub policy: Policy,
+    pub forms: Vec<Form>,
+    /// Fonts of the PDF beyond the built-in one.
+    pub fonts: Vec<Vec<u8>>,
+}
+
+impl Wanted {
+    /// The figures. `fresh`: roll-ups are brought up to date first; `told` after each day of them.
+    pub async fn make(
+        &self,
+        store: &Store,
+        now: Timestamp,
+        fresh: bool,
+        mut told: impl FnMut(),
+    ) -> Result<Report, Error> {
+        let (from, to) = (self.from, self.to);
+        let id = known(store, &self.tenant).await?;
+        if fresh {
+            let settings = Settings {
+                zone: self.zone.clone(),
+                zone_name: self.zone_name.clone(),
+                ..Settings::default()
+            };
+            let consolidator = Consolidator::new(store, id.clone(), settings, now);
+            consolidator.run(from, to, |_| told()).await?;
+        }
+        let read = async |from: Date, to: Date| -> Result<Vec<_>, Error> {
+            let periods = consolidate::read(store, &id, Level::Day, from, to).await?;
+            Ok(periods
+                .into_iter()
+                .map(|p| (p.date, p.fixed, p.rollups))
+                .collect())
+        };
+        let length = to
+            .since((jiff::Unit::Day, from))
+            .map_or(1, |s| i64::from(s.get_days()));
+        let before = from.saturating_sub(length.days());
+        let (days, earlier) = (read(from, to).await?, read(before, from).await?);
+        let request = Request {
+            namespace: self.tenant.namespace.clone(),
+            tenant: self.tenant.name.clone(),
+            display_name: self.display_name.clone(),
+            zone: self.zone.clone(),
+            zone_name: self.zone_name.clone(),
+            from,
+            to,
+            policy: self.policy.clone(),
+            at: now,
+        };
+        build(&request, &days, &earlier).ok_or_else(|| {
+            Error::Mistakes(format!(
+                "of tenant {} nothing is known between {from} and {}: nothing ran then, or its results were deleted",
+                self.tenant,
+                to.yesterday().unwrap_or(to)
+            ))
+        })
+    }
+
+    /// The files, by name.
+    pub fn files(&self, report: &Report) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let Tenant { namespace, name } = &self.tenant;
+        let name = format!("{namespace}-{name}-{}-{}", report.from, report.through);
+        let mut files = Vec::new();
+        let mut add = |end: &str, bytes: Vec<u8>| files.push((format!("{name}{end}"), bytes));
+        for form in Form::value_variants().iter().filter(|f| self.forms.contains(f)) {
+            match form {
+                Form::Csv => {
+                    add(".csv", drmwatch_reports::csv(report).into_bytes());
+                    add(
+                        "-incidents.csv",
+                        drmwatch_reports::incidents_csv(report).into_bytes(),
+                    );
+                }
+                Form::Html => add(".html", drmwatch_reports::html(report).into_bytes()),
+                Form::Json => add(".json", drmwatch_reports::json(report).into_bytes()),
+                Form::Pdf => {
+                    let pdf = drmwatch_pdf::pdf(report, &self.fonts);
+                    add(".pdf", pdf.map_err(|e| Error::Mistakes(e.to_string()))?);
+                }
+            }
+        }
+        Ok(files)
+    }
+}
