@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to it that what a target needs is installed: by apt when root or sudo can, else by saying what is
-# missing and how to get it.   need.sh {cc|cxx|openssl|clock|curl|pdf|postgres|musl|npm|python|chromium|bench|perf|prometheus|buildah|packagers|cluster}...
+# missing and how to get it.   need.sh {cc|cxx|openssl|clock|curl|age|pdf|postgres|musl|npm|python|chromium|bench|perf|prometheus|buildah|packagers|cluster}...
 set -euo pipefail
 packages=()
 lacks() { # command, package
@@ -14,6 +14,7 @@ for need in "$@"; do
   curl) lacks curl curl ;;
   npm) lacks node nodejs; lacks npm npm ;;
   bench) lacks nginx nginx-light; lacks prometheus-blackbox-exporter prometheus-blackbox-exporter ;;
+  age) lacks age age ;;
   pdf) lacks pdftotext poppler-utils; lacks qpdf qpdf ;;
   postgres) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql) ;;
   perf) lacks perf linux-perf ;;

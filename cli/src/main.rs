@@ -2,6 +2,7 @@
 
 mod alertmanager;
 mod consolidate;
+mod deliver;
 mod folder;
 mod keys;
 mod making;
@@ -11,6 +12,7 @@ mod progress;
 mod report;
 mod results;
 mod rules;
+mod send;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -36,6 +38,8 @@ enum Command {
     Consolidate(consolidate::Consolidate),
     /// Write the SLA report of a tenant and a period.
     Report(report::ReportOptions),
+    /// Deliver the reports of an SlaReport that are due.
+    Deliver(deliver::Deliver),
     /// Copy roll-ups into PostgreSQL.
     Postgres(postgres::Postgres),
     /// Look at the results of single runs.
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Command::Keys(keys) => keys.run(),
         Command::Consolidate(consolidate) => consolidate.run(),
         Command::Report(report) => report.run(),
+        Command::Deliver(deliver) => deliver.run(),
         Command::Postgres(postgres) => postgres.run(),
         Command::Results(results) => results.run(),
         Command::Verify(verify) => verify.run(),

@@ -39,14 +39,33 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// The figures. `fresh`: roll-ups are brought up to date first; `told` after each day of them.
+    /// The report, of which there must be one.
     pub async fn make(
         &self,
         store: &Store,
         now: Timestamp,
         fresh: bool,
-        mut told: impl FnMut(),
+        told: impl FnMut(),
     ) -> Result<Report, Error> {
+        self.figures(store, now, fresh, told).await?.ok_or_else(|| {
+            Error::Mistakes(format!(
+                "of tenant {} nothing is known between {} and {}: nothing ran then, or its results were deleted",
+                self.tenant,
+                self.from,
+                self.to.yesterday().unwrap_or(self.to)
+            ))
+        })
+    }
+
+    /// The report; None: nothing is known of the period. `fresh`: roll-ups are brought up to date first; `told` after each day
+    /// of them.
+    pub async fn figures(
+        &self,
+        store: &Store,
+        now: Timestamp,
+        fresh: bool,
+        mut told: impl FnMut(),
+    ) -> Result<Option<Report>, Error> {
         let (from, to) = (self.from, self.to);
         let id = known(store, &self.tenant).await?;
         if fresh {
@@ -81,13 +100,7 @@ impl Wanted {
             policy: self.policy.clone(),
             at: now,
         };
-        build(&request, &days, &earlier).ok_or_else(|| {
-            Error::Mistakes(format!(
-                "of tenant {} nothing is known between {from} and {}: nothing ran then, or its results were deleted",
-                self.tenant,
-                to.yesterday().unwrap_or(to)
-            ))
-        })
+        Ok(build(&request, &days, &earlier))
     }
 
     /// The files, by name.

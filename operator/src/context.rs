@@ -5,9 +5,9 @@ use crate::{
     options::Options,
     pressure::Pressure,
 };
-use drmwatch_api::{DrmProbe, MaintenanceWindow, MonitoredTenant, RunnerPool};
+use drmwatch_api::{DrmProbe, MaintenanceWindow, MonitoredTenant, RunnerPool, SlaReport};
 use drmwatch_metrics::{Metrics, Owner, QUEUED};
-use drmwatch_plan::VerdictRecord;
+use drmwatch_plan::{ReportOutcome, VerdictRecord};
 use kube::{
     Client, Resource, ResourceExt,
     runtime::{
@@ -34,11 +34,12 @@ pub struct Context {
     pub client: Client,
     pub metrics: Metrics,
     pub options: Options,
-    /// What is known of tenants, pools, probes and windows, each from the one watch of its kind.
+    /// What is known of tenants, pools, probes, windows and reports, each from the one watch of its kind.
     pub tenants: Known<MonitoredTenant>,
     pub pools: Known<RunnerPool>,
     pub probes: Known<DrmProbe>,
     pub windows: Known<MaintenanceWindow>,
+    pub reports: Known<SlaReport>,
     /// When this replica began to lead.
     pub began: Instant,
     /// How much the API server can bear.
@@ -53,6 +54,8 @@ pub struct Context {
     written: Mutex<BTreeSet<String>>,
     /// The last verdict of each probe, by its UID.
     verdicts: Mutex<BTreeMap<String, VerdictRecord>>,
+    /// What came of the last round of deliveries of each report, by its UID.
+    outcomes: Mutex<BTreeMap<String, ReportOutcome>>,
     /// Probes whose status waits until others have their plans, by UID.
     postponed: Mutex<BTreeSet<String>>,
 }
@@ -72,6 +75,7 @@ pub struct Feeds {
     pub pools: Feed<RunnerPool>,
     pub probes: Feed<DrmProbe>,
     pub windows: Feed<MaintenanceWindow>,
+    pub reports: Feed<SlaReport>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -89,17 +93,20 @@ impl Context {
         let (pools, feed_pools) = known();
         let (probes, feed_probes) = known();
         let (windows, feed_windows) = known();
+        let (reports, feed_reports) = known();
         let feeds = Feeds {
             tenants: feed_tenants,
             pools: feed_pools,
             probes: feed_probes,
             windows: feed_windows,
+            reports: feed_reports,
         };
         let context = Context {
             tenants,
             pools,
             probes,
             windows,
+            reports,
             began: Instant::now(),
             client,
             metrics,
@@ -111,6 +118,7 @@ impl Context {
             failures: Mutex::default(),
             written: Mutex::default(),
             verdicts: Mutex::default(),
+            outcomes: Mutex::default(),
             postponed: Mutex::default(),
         };
         (context, feeds)
@@ -242,6 +250,28 @@ impl Context {
     /// The last verdict of a probe.
     pub fn last_verdict(&self, uid: &str) -> Option<VerdictRecord> {
         lock(&self.verdicts).get(uid).cloned()
+    }
+
+    /// Takes the outcome of a round of deliveries in; says whether it is news.
+    pub fn outcome(&self, uid: &str, outcome: ReportOutcome) -> bool {
+        let mut outcomes = lock(&self.outcomes);
+        // Pods are seen many times, and in any order.
+        let news = outcomes.get(uid).is_none_or(|old| old.at < outcome.at);
+        if news {
+            outcomes.insert(uid.to_owned(), outcome);
+        }
+        news
+    }
+
+    /// What came of the last round of deliveries of a report.
+    pub fn last_outcome(&self, uid: &str) -> Option<ReportOutcome> {
+        lock(&self.outcomes).get(uid).cloned()
+    }
+
+    /// Forgets a report.
+    pub fn forget_report(&self, namespace: &str, name: &str, uid: &str) {
+        self.succeeded("SlaReport", Some(namespace.to_owned()), name.to_owned());
+        lock(&self.outcomes).remove(uid);
     }
 
     /// Forgets a probe.

@@ -15,6 +15,7 @@ mod options;
 mod pool;
 mod pressure;
 mod probe;
+mod report;
 mod tenant;
 mod window;
 
@@ -89,7 +90,8 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
                 pools.heard()
             ),
             window::run(context.clone(), feeds.windows, windows.teller()),
-            pool::run(context.clone(), feeds.pools, pools.teller())
+            pool::run(context.clone(), feeds.pools, pools.teller()),
+            report::run(context.clone(), feeds.reports)
         );
     };
     let outcome = tokio::select! {

@@ -5,7 +5,7 @@ use crate::{
     known::{Feed, Known},
     pressure::asked,
 };
-use drmwatch_api::{DrmProbe, MaintenanceWindow, MonitoredTenant, RunnerPool};
+use drmwatch_api::{DrmProbe, MaintenanceWindow, MonitoredTenant, RunnerPool, SlaReport};
 use drmwatch_metrics::{Owner, RECONCILE_DURATION, RECONCILE_ERRORS, RECONCILES, RECONCILES_IN_FLIGHT};
 use futures::StreamExt;
 use kube::{
@@ -63,6 +63,9 @@ impl Reconciled for MaintenanceWindow {
 }
 impl Reconciled for RunnerPool {
     const KIND: &'static str = "RunnerPool";
+}
+impl Reconciled for SlaReport {
+    const KIND: &'static str = "SlaReport";
 }
 
 /// A controller of every object of a kind, whose changes are noted as waiting. `told` hears of each object that came,

@@ -3,7 +3,7 @@
 use clap::{Parser, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
-/// Reconciles MonitoredTenants, DrmProbes and RunnerPools.
+/// Reconciles MonitoredTenants, DrmProbes, RunnerPools, MaintenanceWindows and SlaReports.
 #[derive(Parser, Debug, Clone)]
 #[command(name = "drmwatch-operator", version)]
 pub struct Options {
@@ -33,7 +33,14 @@ pub struct Options {
         default_value = "localhost/drmwatch-runner:0.1.0"
     )]
     pub runner_image: String,
-    /// Pull policy of the runners' image.
+    /// Image of the command line, which makes reports.
+    #[arg(
+        long,
+        env = "DRMWATCH_REPORTER_IMAGE",
+        default_value = "localhost/drmwatch:0.1.0"
+    )]
+    pub reporter_image: String,
+    /// Pull policy of the runners' image, and of that one.
     #[arg(long, env = "DRMWATCH_RUNNER_PULL_POLICY", default_value = "IfNotPresent")]
     pub runner_pull_policy: String,
     /// What tenants' objectives become.

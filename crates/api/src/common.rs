@@ -85,6 +85,8 @@ pub mod condition {
     pub const ALERTING_READY: &str = "AlertingReady";
     /// The window is open.
     pub const ACTIVE: &str = "Active";
+    /// Every report that was due has been delivered.
+    pub const DELIVERED: &str = "Delivered";
     /// Runners of the pool are about to fall behind.
     pub const SATURATED: &str = "Saturated";
 }

@@ -1,6 +1,6 @@
 //! The CRDs as they are applied.
 
-use crate::{DrmProbe, MaintenanceWindow, MonitoredTenant, RunnerPool};
+use crate::{DrmProbe, MaintenanceWindow, MonitoredTenant, RunnerPool, SlaReport};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::Value;
@@ -12,6 +12,7 @@ pub fn crds() -> Vec<(&'static str, Value)> {
         ("drmprobes.yaml", DrmProbe::crd()),
         ("runnerpools.yaml", RunnerPool::crd()),
         ("maintenancewindows.yaml", MaintenanceWindow::crd()),
+        ("slareports.yaml", SlaReport::crd()),
     ]
     .into_iter()
     .map(|(file, crd)| (file, structural(&crd)))

@@ -1,4 +1,4 @@
-//! What users write: `MonitoredTenant`, `DrmProbe`, `RunnerPool` and `MaintenanceWindow` of group `drmwatch.io`.
+//! What users write: `MonitoredTenant`, `DrmProbe`, `RunnerPool`, `MaintenanceWindow` and `SlaReport` of group `drmwatch.io`.
 //!
 //! The types here are the single source of the CRDs in `crds/`, of the chart's copy, and of what the
 //! standalone runner reads from a folder. A doc comment on a field is that field's manual: it is what
@@ -17,6 +17,7 @@ mod maintenance;
 mod objective;
 mod pool;
 mod probe;
+mod report;
 mod step;
 mod tenant;
 mod token;
@@ -34,6 +35,7 @@ pub use maintenance::*;
 pub use objective::*;
 pub use pool::*;
 pub use probe::*;
+pub use report::*;
 pub use step::*;
 pub use tenant::*;
 pub use token::*;

@@ -1,9 +1,11 @@
 //! A folder of YAML, read as a cluster would read it.
 
-use drmwatch_api::{DrmProbe, Effect, EgressPolicy, MaintenanceWindow, MonitoredTenant, RunnerPool};
+use drmwatch_api::{
+    DrmProbe, Effect, EgressPolicy, MaintenanceWindow, MonitoredTenant, RunnerPool, SlaReport,
+};
 use drmwatch_plan::{
-    Plan, Problem, Secrets, check_credentials, check_pool, check_tenant, compile, covers, default_probes,
-    standing,
+    Plan, Problem, Secrets, check_credentials, check_pool, check_tenant, compile, compile_report, covers,
+    default_probes, standing,
 };
 use granit_parser::{Event, Parser};
 use jiff::Timestamp;
@@ -110,6 +112,7 @@ struct Objects {
     probes: Vec<(DrmProbe, Source)>,
     pools: Vec<(RunnerPool, Source)>,
     windows: Vec<(MaintenanceWindow, Source)>,
+    reports: Vec<(SlaReport, Source)>,
     secrets: BTreeMap<(String, String), Secret>,
 }
 
@@ -226,13 +229,14 @@ fn object(file: &Path, first_line: usize, text: &str, objects: &mut Objects, mis
             "DrmProbe" => objects.probes.push((typed(text)?, source)),
             "RunnerPool" => objects.pools.push((typed(text)?, source)),
             "MaintenanceWindow" => objects.windows.push((typed(text)?, source)),
+            "SlaReport" => objects.reports.push((typed(text)?, source)),
             "Secret" => {
                 let secret: Secret = typed(text)?;
                 let namespace = secret.metadata.namespace.clone().unwrap_or_else(|| "default".into());
                 objects.secrets.insert((namespace, secret.metadata.name.clone().unwrap_or_default()), secret);
             }
             "Namespace" => {}
-            other => return Err((1, format!("kind: must be MonitoredTenant, DrmProbe, RunnerPool, MaintenanceWindow, Secret or Namespace, not {other:?}"))),
+            other => return Err((1, format!("kind: must be MonitoredTenant, DrmProbe, RunnerPool, MaintenanceWindow, SlaReport, Secret or Namespace, not {other:?}"))),
         }
         Ok(())
     });
@@ -326,6 +330,11 @@ fn build(objects: Objects, region: &str, egress: &EgressPolicy, now: Timestamp, 
         folder
             .mistakes
             .extend(check_pool(pool).iter().map(|p| source.mistake(p)));
+    }
+    let all: Vec<&MonitoredTenant> = objects.tenants.iter().map(|(tenant, _)| tenant).collect();
+    for (report, source) in &objects.reports {
+        let problems = compile_report(report, &all, egress).err().unwrap_or_default();
+        folder.mistakes.extend(problems.iter().map(|p| source.mistake(p)));
     }
     for (tenant, source) in &objects.tenants {
         let problems = check_tenant(tenant);

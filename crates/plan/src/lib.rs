@@ -17,6 +17,7 @@ mod outcome;
 mod plan;
 mod presets;
 mod reason;
+mod report;
 mod schedule;
 mod secrets;
 mod shard;
@@ -35,6 +36,10 @@ pub use outcome::{
 pub use plan::{CREDENTIAL_PREFIX, PLAN_KEY, Plan, ProbeId};
 pub use presets::common_error_rules;
 pub use reason::{Domain, Reason};
+pub use report::{
+    MOST_PERIODS, PlannedRecipient, REPORT_KEY, ReportOutcome, ReportPlan, ReportTenant, Undelivered, Way,
+    check_report, compile_report, due,
+};
 pub use schedule::{Due, Slots, phase};
 pub use secrets::{Redactor, Secrets};
 pub use shard::{owners, shard_of};

@@ -6,6 +6,7 @@
 mod carry;
 mod columns;
 pub mod consolidate;
+mod deliveries;
 mod file;
 pub mod keep;
 pub mod keys;
@@ -19,7 +20,8 @@ pub mod sign;
 pub mod spool;
 mod store;
 
+pub use deliveries::Delivery;
 pub use drmwatch_sla as sla;
 pub use file::FileError;
 pub use record::{Kind, Place, Record, SCHEMA, StepRecord};
-pub use store::{FileRef, RAW, ROOT, Retries, Store, StoreError, day_of, once, start_of};
+pub use store::{FileRef, RAW, ROOT, Retries, Store, StoreError, day_of, once, start_of, storage};

@@ -159,45 +159,7 @@ impl Store {
         settings: impl IntoIterator<Item = (String, String)>,
         retries: Option<Retries>,
     ) -> Result<Store, StoreError> {
-        use object_store::{ObjectStoreScheme, RetryConfig, aws, azure, gcp};
-        let url = url::Url::parse(place).map_err(|e| StoreError::Url(format!("{place}: {e}")))?;
-        let (scheme, prefix) =
-            ObjectStoreScheme::parse(&url).map_err(|e| StoreError::Url(format!("{place}: {e}")))?;
-        let mut retry = RetryConfig::default();
-        if let Some(retries) = retries {
-            (retry.max_retries, retry.retry_timeout) = (retries.most, retries.within);
-        }
-        // An image made from scratch has no certificates of authorities; those of the system, or of SSL_CERT_FILE, count too.
-        let mut client = object_store::ClientOptions::new();
-        for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-            client = client.with_root_certificate(object_store::Certificate::from_der(root)?);
-        }
-        macro_rules! build {
-            ($builder:expr) => {{
-                let mut builder = $builder
-                    .with_url(place)
-                    .with_retry(retry)
-                    .with_client_options(client);
-                for (key, value) in settings {
-                    if let Ok(key) = key.parse() {
-                        builder = builder.with_config(key, value);
-                    }
-                }
-                Arc::new(builder.build()?)
-            }};
-        }
-        let objects: Arc<dyn ObjectStore> = match scheme {
-            ObjectStoreScheme::AmazonS3 => build!(aws::AmazonS3Builder::new()),
-            ObjectStoreScheme::GoogleCloudStorage => build!(gcp::GoogleCloudStorageBuilder::new()),
-            ObjectStoreScheme::MicrosoftAzure => build!(azure::MicrosoftAzureBuilder::new()),
-            _ => {
-                return Err(StoreError::Url(format!(
-                    "{place}: must be a folder, or begin with s3://, gs:// or az://"
-                )));
-            }
-        };
-        let objects = object_store::prefix::PrefixStore::new(objects, prefix);
-        Ok(Store::new(Arc::new(objects), kms, names))
+        Ok(Store::new(storage(place, settings, retries)?, kms, names))
     }
 
     /// The storage.
@@ -521,6 +483,53 @@ impl Store {
         }
         Ok(done)
     }
+}
+
+/// The object storage at a URL (`s3://BUCKET/PREFIX`, `gs://`, `az://`), with these settings of `object_store`.
+pub fn storage(
+    place: &str,
+    settings: impl IntoIterator<Item = (String, String)>,
+    retries: Option<Retries>,
+) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    use object_store::{ObjectStoreScheme, RetryConfig, aws, azure, gcp};
+    let url = url::Url::parse(place).map_err(|e| StoreError::Url(format!("{place}: {e}")))?;
+    let (scheme, prefix) =
+        ObjectStoreScheme::parse(&url).map_err(|e| StoreError::Url(format!("{place}: {e}")))?;
+    let mut retry = RetryConfig::default();
+    if let Some(retries) = retries {
+        (retry.max_retries, retry.retry_timeout) = (retries.most, retries.within);
+    }
+    // An image made from scratch has no certificates of authorities; those of the system, or of SSL_CERT_FILE, count too.
+    let mut client = object_store::ClientOptions::new();
+    for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+        client = client.with_root_certificate(object_store::Certificate::from_der(root)?);
+    }
+    macro_rules! build {
+        ($builder:expr) => {{
+            let mut builder = $builder
+                .with_url(place)
+                .with_retry(retry)
+                .with_client_options(client);
+            for (key, value) in settings {
+                if let Ok(key) = key.parse() {
+                    builder = builder.with_config(key, value);
+                }
+            }
+            Arc::new(builder.build()?)
+        }};
+    }
+    let objects: Arc<dyn ObjectStore> = match scheme {
+        ObjectStoreScheme::AmazonS3 => build!(aws::AmazonS3Builder::new()),
+        ObjectStoreScheme::GoogleCloudStorage => build!(gcp::GoogleCloudStorageBuilder::new()),
+        ObjectStoreScheme::MicrosoftAzure => build!(azure::MicrosoftAzureBuilder::new()),
+        _ => {
+            return Err(StoreError::Url(format!(
+                "{place}: must be a folder, or begin with s3://, gs:// or az://"
+            )));
+        }
+    };
+    let objects = object_store::prefix::PrefixStore::new(objects, prefix);
+    Ok(Arc::new(objects))
 }
 
 /// Where the tombstone of a tenant lies.

@@ -214,6 +214,16 @@ pub fn volumes(spec: &RunnerPoolSpec) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
         mounts.push(mount);
         places.push(json!({ "name": variable, "value": path }));
     }
+    let (claimed, mounted, placed) = results_volumes(spec);
+    volumes.extend(claimed);
+    mounts.extend(mounted);
+    places.extend(placed);
+    (volumes, mounts, places)
+}
+
+/// Volumes, mounts and environment of what a pool keeps results in.
+pub fn results_volumes(spec: &RunnerPoolSpec) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
+    let (mut volumes, mut mounts, mut places) = (Vec::new(), Vec::new(), Vec::new());
     if let Some(results) = &spec.results {
         volumes.push(json!({ "name": "results-keys", "secret": { "secretName": results.keys_secret, "defaultMode": 0o440 } }));
         mounts.push(json!({ "name": "results-keys", "mountPath": "/results-keys", "readOnly": true }));

@@ -1,0 +1,51 @@
+//! Which reports were delivered: an empty object for each, so that none is delivered twice and none is forgotten.
+//!
+//! `v1/deliveries/ID/FROM_TO.TENANT`, where ID follows from report and recipient, and names neither.
+
+use crate::{
+    keys::TenantId,
+    store::{ROOT, Store, StoreError},
+};
+use jiff::civil::Date;
+use object_store::{ObjectStoreExt, path::Path};
+
+/// What was delivered, or is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery<'a> {
+    /// UID of the report.
+    pub report: &'a str,
+    /// Name of the recipient.
+    pub recipient: &'a str,
+    /// Of whom.
+    pub tenant: &'a TenantId,
+    /// The first day of the period.
+    pub from: Date,
+    /// The first day beyond.
+    pub to: Date,
+}
+
+impl Delivery<'_> {
+    /// A name for it that is the same each time.
+    pub fn id(&self, store: &Store) -> String {
+        let of = store.tenant(self.report, self.recipient);
+        format!("{of}/{}_{}.{}", self.from, self.to, self.tenant)
+    }
+
+    fn path(&self, store: &Store) -> Path {
+        Path::from(format!("{ROOT}/deliveries/{}", self.id(store)))
+    }
+
+    /// Whether it was delivered.
+    pub async fn done(&self, store: &Store) -> Result<bool, StoreError> {
+        match store.objects().head(&self.path(store)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Notes that it was.
+    pub async fn note(&self, store: &Store) -> Result<(), StoreError> {
+        store.create(&self.path(store), Vec::new()).await.map(drop)
+    }
+}
