@@ -6,7 +6,7 @@ BIN := $(CACHE)/bin
 MUSL := x86_64-unknown-linux-musl
 IMAGES := target/images
 PROFILE ?= release
-PROGRAMS := -p drmwatch-cli -p drmwatch-operator -p drmwatch-runner -p drmwatch-bridge -p drmwatch-testkit
+PROGRAMS := -p drmwatch-cli -p drmwatch-operator -p drmwatch-runner -p drmwatch-bridge -p drmwatch-reader -p drmwatch-testkit
 export RUST_BACKTRACE ?= 0
 
 .PHONY: help

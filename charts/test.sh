@@ -29,6 +29,8 @@ refused "a scope that there is none of" scope --set region=eu --set rules.scope=
 refused "a bridge to nowhere" "bridge.zendesk.url must be set" --set region=eu --set bridge.enabled=true
 refused "a Zendesk that is no URL" "bridge" --set region=eu --set bridge.zendesk.url=acme
 refused "roll-ups of nothing" "there is nothing to make roll-ups of" --set region=eu --set results.consolidation.enabled=true
+refused "a reader of nothing" "there is nothing to read" --set region=eu --set results.reader.enabled=true
+refused "a copy of nothing" "there is nothing to copy" --set region=eu --set results.postgres.enabled=true
 refused "a bad range" "allowCidrs" --set region=eu --set 'runners.pool.egress.allowCidrs={10.0.0.0}'
 ! grep -nE 'verbs: .*\*|resources: .*\*|apiGroups: .*\*' templates/*.yaml || { echo "a wildcard in RBAC"; exit 1; }
 ok "no wildcard in RBAC"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the images from static binaries, without a Docker daemon where there is none.
 #
-#   build.sh BINARIES OUT [TAG]    BINARIES: folder with drmwatch, drmwatch-{operator,runner,bridge,world}
+#   build.sh BINARIES OUT [TAG]    BINARIES: folder with drmwatch, drmwatch-{operator,runner,bridge,reader,world}
 #                                  OUT: folder for NAME.tar (docker-archive) with buildah; with docker or
 #                                  podman the images also land in the local store
 set -euo pipefail
@@ -15,7 +15,7 @@ if [ -z "$tool" ]; then
   elif command -v buildah >/dev/null; then tool=buildah
   else echo "needs docker, podman or buildah (Debian: apt-get install buildah)" >&2; exit 1; fi
 fi
-for name in drmwatch drmwatch-operator drmwatch-runner drmwatch-bridge drmwatch-world; do
+for name in drmwatch drmwatch-operator drmwatch-runner drmwatch-bridge drmwatch-reader drmwatch-world; do
   image=localhost/$name:$tag
   context=$(mktemp -d)
   cp "$binaries/$name" "$context/"

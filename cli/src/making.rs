@@ -9,9 +9,13 @@ use drmwatch_reports::{Report, Request, build};
 use drmwatch_results::{
     Store,
     consolidate::{self, Consolidator, Settings},
-    sla::{Level, Policy},
+    keys::TenantId,
+    sla::{Level, Policy, Rollup},
 };
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
+
+/// How often roll-ups are made anew that somebody else makes at the same time, in another way.
+const TRIES: u32 = 3;
 
 /// A form of a report.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
@@ -68,27 +72,36 @@ impl Wanted {
     ) -> Result<Option<Report>, Error> {
         let (from, to) = (self.from, self.to);
         let id = known(store, &self.tenant).await?;
-        if fresh {
-            let settings = Settings {
-                zone: self.zone.clone(),
-                zone_name: self.zone_name.clone(),
-                ..Settings::default()
-            };
-            let consolidator = Consolidator::new(store, id.clone(), settings, now);
-            consolidator.run(from, to, |_| told()).await?;
-        }
-        let read = async |from: Date, to: Date| -> Result<Vec<_>, Error> {
-            let periods = consolidate::read(store, &id, Level::Day, from, to).await?;
-            Ok(periods
-                .into_iter()
-                .map(|p| (p.date, p.fixed, p.rollups))
-                .collect())
-        };
         let length = to
             .since((jiff::Unit::Day, from))
             .map_or(1, |s| i64::from(s.get_days()));
         let before = from.saturating_sub(length.days());
-        let (days, earlier) = (read(from, to).await?, read(before, from).await?);
+        let settings = || Settings {
+            zone: self.zone.clone(),
+            zone_name: self.zone_name.clone(),
+            ..Settings::default()
+        };
+        let consolidator = || Consolidator::new(store, id.clone(), settings(), now);
+        let mut tries = 0;
+        let (earlier, days) = loop {
+            tries += 1;
+            if fresh {
+                consolidator().run(from, to, |_| told()).await?;
+                if self.foreign(store, &id, before, from).await? {
+                    consolidator().run(before, from, |_| {}).await?;
+                }
+            }
+            let read = async {
+                let earlier = self.days(store, &id, before, from).await?;
+                Ok::<_, Error>((earlier, self.days(store, &id, from, to).await?))
+            };
+            // Whoever makes roll-ups beside us takes away what we were about to read.
+            match read.await {
+                Ok(read) => break read,
+                Err(error) if tries == TRIES || !fresh => return Err(error),
+                Err(_) => {}
+            }
+        };
         let request = Request {
             namespace: self.tenant.namespace.clone(),
             tenant: self.tenant.name.clone(),
@@ -101,6 +114,39 @@ impl Wanted {
             at: now,
         };
         Ok(build(&request, &days, &earlier))
+    }
+
+    /// Whether a day was made in another zone than the report's.
+    async fn foreign(&self, store: &Store, id: &TenantId, from: Date, to: Date) -> Result<bool, Error> {
+        let listed = consolidate::list(store, id, Level::Day).await?;
+        let mut own = listed.iter().filter(|p| (from..to).contains(&p.date()));
+        Ok(own.any(|p| !p.of_zone(&self.zone_name)))
+    }
+
+    /// What is known of each day; all of them must be days of the report's zone.
+    async fn days(
+        &self,
+        store: &Store,
+        id: &TenantId,
+        from: Date,
+        to: Date,
+    ) -> Result<Vec<(Date, bool, Vec<Rollup>)>, Error> {
+        let mut days = Vec::new();
+        for listed in consolidate::list(store, id, Level::Day).await? {
+            if !(from..to).contains(&listed.date()) {
+                continue;
+            }
+            if !listed.of_zone(&self.zone_name) {
+                return Err(Error::Mistakes(format!(
+                    "the roll-up of {} was made in another zone than {}: use the same zone wherever roll-ups of {} are made",
+                    listed.date(),
+                    self.zone_name,
+                    self.tenant
+                )));
+            }
+            days.push((listed.date(), listed.fixed(), listed.read(store).await?));
+        }
+        Ok(days)
     }
 
     /// The files, by name.

@@ -27,3 +27,7 @@ http://drmwatch-bridge.{{ .Release.Namespace }}.svc:9467
 app.kubernetes.io/name: drmwatch-bridge
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
+{{- define "drmwatch.reader.selector" -}}
+app.kubernetes.io/name: drmwatch-reader
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}

@@ -9,6 +9,8 @@ pub enum Program {
     Operator,
     /// `drmwatch-bridge`.
     Bridge,
+    /// The reader of results.
+    Reader,
     /// Each of them.
     Both,
 }
@@ -254,6 +256,14 @@ catalogue! {
     BRIDGE_PENDING = "drmwatch_bridge_pending_incidents", Kind::Gauge, Bridge, Program, [];
     /// Seconds since the longest of these waits beyond its time; 0 while none does.
     BRIDGE_OVERDUE = "drmwatch_bridge_overdue_seconds", Kind::Gauge, Bridge, Program, [];
+    /// 1, with the reader's version and region.
+    READER_INFO = "drmwatch_reader_info", Kind::Gauge, Reader, Program, ["version", "region"];
+    /// Requests for results and roll-ups, by what was asked for and the status of the answer.
+    READER_REQUESTS = "drmwatch_reader_requests_total", Kind::Counter, Reader, Program, ["route", "status"];
+    /// Seconds that an answer took.
+    READER_REQUEST_DURATION = "drmwatch_reader_request_duration_seconds", Kind::Histogram(SECONDS), Reader, Program, ["route"];
+    /// Requests to the API server for reviews of tokens and of access, by outcome: allowed, denied, error.
+    READER_REVIEWS = "drmwatch_reader_reviews_total", Kind::Counter, Reader, Program, ["outcome"];
 }
 
 #[cfg(test)]
@@ -310,6 +320,7 @@ mod tests {
             (Program::Runner, "Runner"),
             (Program::Operator, "Operator"),
             (Program::Bridge, "Ticket bridge"),
+            (Program::Reader, "Reader"),
             (Program::Both, "Every program"),
         ] {
             page += &format!("\n## {title}\n\n| name | type | labels | meaning |\n|---|---|---|---|\n");

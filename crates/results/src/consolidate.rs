@@ -387,6 +387,11 @@ impl Listed {
         self.made.fixed
     }
 
+    /// Whether it was made in this zone; quarters and hours are of none.
+    pub fn of_zone(&self, name: &str) -> bool {
+        matches!(self.level, Level::Quarter | Level::Hour) || self.made.hands == digest([name.to_owned()])
+    }
+
     /// Changes whenever what is known of it does.
     pub fn version(&self) -> &str {
         &self.made.file.name
