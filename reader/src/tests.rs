@@ -173,11 +173,7 @@ async fn pages_put_together_are_the_whole_whatever_their_size() {
     let api = planted().await;
     let days = "results?from=2026-10-01&to=2026-10-02";
     let (whole, pages) = api.all(&format!("{days}&limit=1000")).await;
-    assert_eq!(
-        (whole.len(), pages),
-        (960, 1),
-        "each run once, over midnight"
-    );
+    assert_eq!((whole.len(), pages), (960, 1), "each run once, over midnight");
     let key = |r: &Value| ["slot", "probe", "region"].map(|k| r[k].as_str().unwrap().to_owned());
     let keys: BTreeSet<_> = whole.iter().map(key).collect();
     assert_eq!(keys.len(), 960);

@@ -35,6 +35,12 @@ impl Mark {
     }
 }
 
+/// A record, unless it is not wanted, and its rank among those of the same run.
+struct Held {
+    rank: (i64, u64, String),
+    record: Option<Record>,
+}
+
 impl Store {
     /// The first `most` records (at least one) of a tenant's day (UTC) that are `wanted` and come after a mark, each run once;
     /// and the mark to go on from, if there may be more. A page may be shorter than what was asked for, and not be the last.
@@ -48,7 +54,7 @@ impl Store {
     ) -> Result<(Vec<Record>, Option<Mark>), StoreError> {
         // Of a run that was made twice the one of the greater rank counts, and only then is asked whether it is wanted: so
         // those that are not wanted hold their places.
-        let mut kept: BTreeMap<Mark, ((i64, u64, String), Option<Record>)> = BTreeMap::new();
+        let mut kept: BTreeMap<Mark, Held> = BTreeMap::new();
         let (mut found, mut beyond) = (0, None::<Mark>);
         for file in self.list(tenant, &format!("{RAW}/{day}")).await? {
             for batch in self.read(&file, None).await? {
@@ -63,27 +69,24 @@ impl Store {
                     let (lag, duration, runner) = record.rank();
                     let rank = (lag, duration, runner.to_owned());
                     let before = kept.get(&mark);
-                    if before.is_some_and(|(other, _)| *other >= rank) {
+                    if before.is_some_and(|held| held.rank >= rank) {
                         continue;
                     }
-                    found -= usize::from(before.is_some_and(|(_, record)| record.is_some()));
+                    found -= usize::from(before.is_some_and(|held| held.record.is_some()));
                     let record = wanted(&record).then_some(record);
                     found += usize::from(record.is_some());
-                    kept.insert(mark, (rank, record));
+                    kept.insert(mark, Held { rank, record });
                     while found > most.max(1) {
-                        let Some((mark, (_, record))) = kept.pop_last() else {
+                        let Some((mark, held)) = kept.pop_last() else {
                             break;
                         };
-                        found -= usize::from(record.is_some());
+                        found -= usize::from(held.record.is_some());
                         beyond = Some(mark);
                     }
                 }
             }
         }
         let next = beyond.and_then(|_| kept.last_key_value().map(|(mark, _)| mark.clone()));
-        Ok((
-            kept.into_values().filter_map(|(_, record)| record).collect(),
-            next,
-        ))
+        Ok((kept.into_values().filter_map(|held| held.record).collect(), next))
     }
 }
