@@ -1,0 +1,89 @@
+//! Results that nobody saw, for tests of what becomes of them: a probe that ran every minute, and was down for a while.
+
+use clap::Parser;
+use drmwatch_results::{
+    Kind, Record, Store,
+    keys::{Folder, Names},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::{error::Error, path::PathBuf, sync::Arc};
+
+/// Writes results into a folder, as runners do.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    /// Folder of the store.
+    #[arg(long)]
+    store: String,
+    /// Folder of keys.
+    #[arg(long)]
+    keys: PathBuf,
+    /// Namespace of the tenant.
+    #[arg(long)]
+    namespace: String,
+    /// Its name.
+    #[arg(long)]
+    tenant: String,
+    /// The probe.
+    #[arg(long)]
+    probe: String,
+    /// Where it ran.
+    #[arg(long)]
+    region: String,
+    /// The first slot.
+    #[arg(long)]
+    since: Timestamp,
+    /// How many slots, a minute apart.
+    #[arg(long)]
+    minutes: i64,
+    /// The first of the minutes in which it fails.
+    #[arg(long)]
+    down_from: i64,
+    /// How many of them.
+    #[arg(long)]
+    down_minutes: i64,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let names = Names::read(&options.keys)?;
+    let store = Store::open(&options.store, Arc::new(Folder::new(options.keys.clone())), names)?;
+    let down = options.down_from..options.down_from + options.down_minutes;
+    let record = |minute: i64| {
+        let fails = down.contains(&minute);
+        Record {
+            kind: Kind::Run,
+            tenant_namespace: options.namespace.clone(),
+            tenant: options.tenant.clone(),
+            probe: options.probe.clone(),
+            uid: format!("planted-{}", options.probe),
+            generation: 1,
+            region: options.region.clone(),
+            runner: "planted".into(),
+            shard: None,
+            slot: options.since + SignedDuration::from_mins(minute),
+            lag_ms: 1,
+            duration_us: 40_000,
+            attempt: 1,
+            counts: true,
+            slots: 1,
+            stands_seconds: 60,
+            outcome: Some(if fails { "fail" } else { "pass" }.into()),
+            domain: fails.then(|| "Service".into()),
+            step: fails.then(|| "get".into()),
+            reason: fails.then(|| "ServerError".into()),
+            message: fails.then(|| "planted".into()),
+            trace_id: None,
+            evidence: None,
+            maintenance: None,
+            steps: Vec::new(),
+            bundle: None,
+        }
+    };
+    let records = (0..options.minutes).map(record).collect();
+    store
+        .append(&format!("planted-{}", options.since.as_second()), records)
+        .await?;
+    Ok(())
+}
