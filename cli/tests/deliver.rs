@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+#[path = "../../crates/results/tests/common/moto.rs"]
+mod moto;
 
 use axum::{
     Router,
@@ -329,4 +331,52 @@ async fn a_webhook_on_a_network_that_the_pool_does_not_allow_is_not_reached() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(outcome["undelivered"][0]["recipient"], "customer");
     assert!(inbox.lock().unwrap().got.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_of_the_customer_is_written_with_credentials_of_its_own() {
+    let Some(moto) = moto::moto().await else { return };
+    let s3 = format!("http://{}", moto.1);
+    let curl = |args: &[&str]| {
+        let output = Command::new("curl")
+            .args(["-sSf", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "k:s"])
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        output.stdout
+    };
+    curl(&["-X", "PUT", &format!("{s3}/acme-reports")]);
+    let place = planted().await;
+    let folder = place.path().join("plan");
+    plan(&folder, &[], "http://127.0.0.1:1/hooks/t0ken");
+    let file = folder.join("report.json");
+    let mut written: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    written["recipients"] = json!([
+        { "name": "bucket", "way": { "objects": { "path": "s3://acme-reports/sla", "credentials": true } } },
+    ]);
+    fs::write(&file, written.to_string()).unwrap();
+    let (output, outcome) = deliver(place.path(), &folder, "2026-10-02T07:00:00Z", &[]);
+    assert_eq!(output.status.code(), Some(1), "without credentials: {outcome}");
+    for (variable, value) in [
+        ("AWS_ACCESS_KEY_ID", "acme"),
+        ("AWS_SECRET_ACCESS_KEY", "hmac-s3cr3t"),
+        ("AWS_ENDPOINT", &s3),
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ALLOW_HTTP", "true"),
+    ] {
+        fs::write(folder.join(format!("bucket.env.{variable}")), value).unwrap();
+    }
+    let (output, outcome) = deliver(place.path(), &folder, "2026-10-02T07:00:00Z", &[]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(outcome["delivered"], 1);
+    let csv = curl(&[&format!(
+        "{s3}/acme-reports/sla/tv-acme-2026-10-01-2026-10-01.csv"
+    )]);
+    assert!(String::from_utf8_lossy(&csv).contains(",tv/acme,"));
+    assert!(!place.path().join("store/reports").exists());
 }
