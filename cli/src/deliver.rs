@@ -189,7 +189,6 @@ impl Round {
         let mut redactor = Redactor::default();
         self.values.values().for_each(|value| redactor.add(value));
         for (from, to) in periods {
-            let before = outcome.failed;
             for tenant in &plan.tenants {
                 for failure in self.tenant(tenant, (from, to), now, &mut outcome).await? {
                     outcome.failed += 1;
@@ -202,7 +201,8 @@ impl Round {
                     }
                 }
             }
-            if outcome.failed == before {
+            // Up to the first that somebody has not got.
+            if outcome.failed == 0 {
                 outcome.through = to.yesterday().ok();
             }
         }

@@ -29,7 +29,7 @@ use kube::{
         watcher,
     },
 };
-pub use objects::{environment, restricted, results_volumes, volumes};
+pub use objects::{environment, pod_security, restricted, results_volumes, volumes};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc::UnboundedSender;
 

@@ -131,10 +131,7 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
                         "maxSkew": 1, "topologyKey": "kubernetes.io/hostname",
                         "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": matches,
                     }],
-                    "securityContext": {
-                        "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532,
-                        "seccompProfile": { "type": "RuntimeDefault" },
-                    },
+                    "securityContext": pod_security(),
                     "containers": [container],
                 },
             },
@@ -142,7 +139,6 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
     });
     let pod = &mut deployment["spec"]["template"]["spec"];
     pod["volumes"] = json!(volumes);
-    pod["securityContext"]["fsGroup"] = json!(65532);
     let rules = json!([
         { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"] },
         { "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch"] },
@@ -192,6 +188,14 @@ pub fn cache_key(pool: &RunnerPool, key: [u8; 32]) -> Secret {
         type_: Some("drmwatch.io/cache-key".into()),
         ..Secret::default()
     }
+}
+
+/// As whom everything runs that the operator makes.
+pub fn pod_security() -> Value {
+    json!({
+        "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532,
+        "seccompProfile": { "type": "RuntimeDefault" },
+    })
 }
 
 /// Volumes, mounts and environment of the claims of a pool.

@@ -5,7 +5,7 @@ use super::plan_secret;
 use crate::{
     metered::Error,
     options::Options,
-    pool::{environment, restricted, volumes},
+    pool::{environment, pod_security, restricted, volumes},
 };
 use drmwatch_api::{DrmProbe, RunnerPool};
 use drmwatch_plan::{Plan, phase};
@@ -42,10 +42,7 @@ pub fn build(plan: &Plan, probe: &DrmProbe, pool: &RunnerPool, options: &Options
             "automountServiceAccountToken": false,
             "nodeSelector": pool.spec.node_selector,
             "tolerations": pool.spec.tolerations,
-            "securityContext": {
-                "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532,
-                "seccompProfile": { "type": "RuntimeDefault" },
-            },
+            "securityContext": pod_security(),
             "containers": [{
                 "name": "probe",
                 "image": options.runner_image,

@@ -3,7 +3,7 @@
 use crate::{
     metered::Error,
     options::Options,
-    pool::{environment, restricted, results_volumes},
+    pool::{environment, pod_security, restricted, results_volumes},
 };
 use drmwatch_api::{RunnerPool, SlaReport};
 use drmwatch_plan::{REPORT_KEY, ReportPlan};
@@ -92,10 +92,7 @@ pub fn cron_job(
             "automountServiceAccountToken": false,
             "nodeSelector": pool.spec.node_selector,
             "tolerations": pool.spec.tolerations,
-            "securityContext": {
-                "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532,
-                "seccompProfile": { "type": "RuntimeDefault" },
-            },
+            "securityContext": pod_security(),
             "containers": [{
                 "name": "report",
                 "image": options.reporter_image,
