@@ -4,8 +4,8 @@ use crate::{Group, IN_REGION, PAGE, PROBE, RUNBOOKS, Rule, RuleFile, TICKET, mai
 use drmwatch_api::Effect;
 use drmwatch_metrics::{
     BRIDGE_ACTIONS, BRIDGE_INFO, BRIDGE_OVERDUE, CACHE_ERRORS, LAST_RUN, LEADER, POOL_READY, POOL_WANTED,
-    PROBE_INFO, RESULTS_BEHIND, RESULTS_LOST, RESULTS_WAITING, RUNNER_INFO, RUNNER_SATURATED, SLOTS_EXPECTED,
-    SLOTS_FINISHED, SLOTS_MISSED, WATCHED_SINCE,
+    PROBE_INFO, REPORT_UNDELIVERED, RESULTS_BEHIND, RESULTS_LOST, RESULTS_WAITING, RUNNER_INFO,
+    RUNNER_SATURATED, SLOTS_EXPECTED, SLOTS_FINISHED, SLOTS_MISSED, WATCHED_SINCE,
 };
 
 /// An alert with its severity and its runbook.
@@ -46,6 +46,7 @@ pub fn infrastructure() -> RuleFile {
     ]);
     rules.extend(ticketing());
     rules.extend(results());
+    rules.push(undelivered());
     rules.push(watchdog());
     RuleFile {
         groups: vec![Group {
@@ -188,6 +189,19 @@ fn results() -> [Rule; 3] {
     );
     waiting.for_ = Some("30m");
     [late, gone, waiting]
+}
+
+fn undelivered() -> Rule {
+    let expr = format!(
+        "max by (report_namespace, report, why) ({}) > 0",
+        REPORT_UNDELIVERED.name
+    );
+    let summary =
+        "SlaReport {{ $labels.report_namespace }}/{{ $labels.report }} is not delivered ({{ $labels.why }})";
+    let mut rule = alert("ReportNotDelivered", TICKET, expr).annotation("summary", summary);
+    // An edit and its mending are nobody's business, nor is the moment in which two operators change places.
+    rule.for_ = Some("10m");
+    rule
 }
 
 fn operator_down() -> Rule {

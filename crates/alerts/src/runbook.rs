@@ -328,6 +328,18 @@ static PAGES: &[Page] = &[
         reasons: NONE,
     },
     Page {
+        alert: "ReportNotDelivered",
+        means: "An SlaReport is not delivered: a recipient could not be given a report that was due (`undelivered`), or none can be made (`not_ready`). What is missing is delivered later, each report once.",
+        whose: "The platform team's, or whoever's the recipient is: a webhook that refuses, a bucket whose credentials expired.",
+        first: &[
+            "`kubectl -n NAMESPACE describe slareport NAME`: the conditions `Ready` and `Delivered` say which recipient, and why.",
+            "The log of its last pod in the pool's namespace (`-l drmwatch.io/report-uid`) says what was tried.",
+            "Once it is mended: `kubectl create job --from=cronjob/report-UID` delivers at once what is due.",
+        ],
+        silence: "While the recipient is being mended: nothing is lost for twelve periods.",
+        reasons: NONE,
+    },
+    Page {
         alert: "OperatorDown",
         means: "No operator, or more than one, leads: changes of probes are not carried out. Runners go on with what they have.",
         whose: "The platform team's.",

@@ -242,6 +242,8 @@ catalogue! {
     POOL_WANTED = "drmwatch_pool_runners_wanted", Kind::Gauge, Operator, Pool, [];
     /// Runners of a pool that are ready.
     POOL_READY = "drmwatch_pool_runners_ready", Kind::Gauge, Operator, Pool, [];
+    /// 1, for each SlaReport that is not delivered: undelivered (somebody could not be given a report that was due), not_ready (none can be made; its condition Ready says why).
+    REPORT_UNDELIVERED = "drmwatch_report_undelivered", Kind::Gauge, Operator, Program, ["report_namespace", "report", "why"];
     /// 1, with the bridge's version and region.
     BRIDGE_INFO = "drmwatch_bridge_info", Kind::Gauge, Bridge, Program, ["version", "region"];
     /// Notifications of Alertmanager by what became of them: accepted (kept on the disk), unchanged (nothing new in them), ignored (Alertmanager itself says that the alert is over), refused (not authenticated, malformed, too large), unavailable (they could not be kept: to be sent again).

@@ -11,6 +11,7 @@ use crate::{
     metered::{Error, controller, metered, retry},
 };
 use drmwatch_api::{MonitoredTenant, RunnerPool, SlaReport, SlaReportStatus, condition, find_condition};
+use drmwatch_metrics::{Owner, REPORT_UNDELIVERED};
 use drmwatch_plan::{Cron, Problem, ReportOutcome, compile_report};
 use futures::StreamExt;
 use k8s_openapi::{
@@ -60,6 +61,35 @@ pub async fn run(context: Arc<Context>, feed: Feed<SlaReport>) {
         .await;
 }
 
+/// Exports which reports are not delivered, as their conditions said last: that outlives this operator, and pods.
+fn tell(context: &Context) {
+    let all = context.reports.all();
+    let living = all.iter().filter(|r| r.metadata.deletion_timestamp.is_none());
+    let mut labels: Vec<[String; 3]> = Vec::new();
+    for report in living {
+        let conditions = report
+            .status
+            .as_ref()
+            .map(|s| s.conditions.as_slice())
+            .unwrap_or_default();
+        let is_false = |kind| find_condition(conditions, kind).is_some_and(|c| c.status == "False");
+        for (kind, why) in [
+            (condition::DELIVERED, "undelivered"),
+            (condition::READY, "not_ready"),
+        ] {
+            if is_false(kind) {
+                let namespace = report.namespace().unwrap_or_default();
+                labels.push([namespace, report.name_any(), why.to_owned()]);
+            }
+        }
+    }
+    let labels: Vec<[&str; 3]> = labels.iter().map(|l| [l[0].as_str(), &l[1], &l[2]]).collect();
+    let labels: Vec<&[&str]> = labels.iter().map(<[&str; 3]>::as_slice).collect();
+    context
+        .metrics
+        .replace_all(&REPORT_UNDELIVERED, &Owner::program(), &labels);
+}
+
 /// Why nothing can be delivered.
 enum Stands {
     /// It is handed on.
@@ -78,6 +108,7 @@ async fn reconcile(report: &SlaReport, context: &Context) -> Result<Action, Erro
             finalizers(report, context, false).await?;
         }
         context.forget_report(&report.namespace().unwrap_or_default(), &report.name_any(), &uid);
+        tell(context);
         return Ok(Action::await_change());
     }
     if !report.finalizers().iter().any(|f| f == FINALIZER) {
@@ -132,6 +163,7 @@ async fn reconcile(report: &SlaReport, context: &Context) -> Result<Action, Erro
     if after != before {
         apply::status(context, report, &after).await?;
     }
+    tell(context);
     for news in &transitions {
         let good = news.status != "False";
         context.event(report, good, &news.reason, &news.message).await;
