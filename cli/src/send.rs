@@ -18,6 +18,29 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Most bytes of its answer that are read: nobody looks at them.
 const ANSWER: usize = 64 << 10;
 
+/// What a recipient may set of its storage.
+const SETTINGS: [&str; 12] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_ENDPOINT",
+    "AWS_ALLOW_HTTP",
+    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_ENDPOINT",
+];
+/// Of these at least one must be there.
+const KEYS: [&str; 4] = [
+    "AWS_ACCESS_KEY_ID",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+];
+
 /// One report, ready to go.
 pub struct Parcel<'a> {
     pub plan: &'a ReportPlan,
@@ -77,7 +100,7 @@ impl Sender<'_> {
     pub async fn send(&self, parcel: &Parcel<'_>) -> Result<(), Error> {
         match &self.recipient.way {
             Way::Webhook { signed } => self.post(parcel, *signed).await,
-            Way::Objects { path, credentials } => self.put(parcel, path, *credentials).await,
+            Way::Objects { path } => self.put(parcel, path).await,
         }
     }
 
@@ -135,36 +158,18 @@ impl Sender<'_> {
             truncate: true,
             address: None,
         };
-        let failed = |why: String| Error::Mistakes(why);
-        let resolver = Resolver::system().map_err(|e| failed(e.to_string()))?;
-        let trust = TlsSetup::new(&Tls::default(), &Secrets::default());
-        let trust = trust.map_err(|e| failed(e.to_string()))?;
-        let client = Client::new(resolver, Guard::new(self.egress), trust);
         let deadline = tokio::time::Instant::now() + PATIENCE;
+        let client = self.client()?;
         let answer = client.send(&request, deadline, &mut Vec::new()).await;
         let answer = answer.and_then(|answer| answer.success());
-        answer.map_err(|failure| failed(failure.message))
+        answer.map_err(|failure| Error::Mistakes(failure.message))
     }
 
-    async fn put(&self, parcel: &Parcel<'_>, path: &str, credentials: bool) -> Result<(), Error> {
+    async fn put(&self, parcel: &Parcel<'_>, path: &str) -> Result<(), Error> {
         let failed = |e: object_store::Error| Error::Mistakes(format!("the storage: {e}"));
-        let own = !path.contains("://");
-        let prefix = format!("{}.env.", self.recipient.name);
-        let settings: Vec<(String, String)> = match credentials {
-            true => self
-                .values
-                .iter()
-                .filter_map(|(name, value)| {
-                    Some((name.strip_prefix(&prefix)?.to_ascii_lowercase(), value.to_owned()))
-                })
-                .collect(),
-            false => std::env::vars()
-                .map(|(k, v)| (k.to_ascii_lowercase(), v))
-                .collect(),
-        };
-        let place = match own {
-            true => None,
-            false => Some(storage(path, settings, None)?),
+        let place = match path.contains("://") {
+            true => Some(storage(path, self.settings().await?, None)?),
+            false => None,
         };
         for (name, bytes) in parcel.files {
             let bytes = bytes.clone().into();
@@ -178,5 +183,61 @@ impl Sender<'_> {
             written.map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// Settings of a storage of the recipient's. They are the tenant's, so they may neither be the pool's own, nor name
+    /// files or services from which this pod would have an identity, nor an endpoint that the pool does not allow.
+    async fn settings(&self) -> Result<Vec<(String, String)>, Error> {
+        let name = &self.recipient.name;
+        let prefix = format!("{name}.env.");
+        let mut settings = Vec::new();
+        for (key, value) in self.values.iter() {
+            let Some(key) = key.strip_prefix(&prefix) else {
+                continue;
+            };
+            if !SETTINGS.contains(&key) {
+                return Err(Error::Mistakes(format!(
+                    "the credentials of {name} must not have {key}: only {}",
+                    SETTINGS.join(", ")
+                )));
+            }
+            if key.ends_with("_ENDPOINT") {
+                self.allowed(value).await?;
+            }
+            settings.push((key.to_ascii_lowercase(), value.to_owned()));
+        }
+        // Without any the storage's client would look for an identity of this pod's.
+        let key = |key: &str| settings.iter().any(|(name, _)| name.eq_ignore_ascii_case(key));
+        match KEYS.iter().any(|name| key(name)) {
+            true => Ok(settings),
+            false => Err(Error::Mistakes(format!(
+                "the credentials of {name} need one of {}",
+                KEYS.join(", ")
+            ))),
+        }
+    }
+
+    /// Whether the pool may connect to a host. Who then changes what its name means is still refused by the network's own rules
+    /// alone: the storage's client resolves it again.
+    async fn allowed(&self, url: &str) -> Result<(), Error> {
+        let wrong = |why: String| Error::Mistakes(format!("the endpoint of {}: {why}", self.recipient.name));
+        let url = url.parse().map_err(|_| wrong("is no URL".into()))?;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let found = self.client()?.addresses(&url, deadline).await;
+        match found.map_err(|failure| wrong(failure.message))?.is_empty() {
+            false => Ok(()),
+            true => Err(wrong(
+                "this pool does not allow its addresses (RunnerPool spec.egress.allowCidrs)".into(),
+            )),
+        }
+    }
+
+    /// The door that probes leave by.
+    fn client(&self) -> Result<Client, Error> {
+        let failed = |why: String| Error::Mistakes(why);
+        let resolver = Resolver::system().map_err(|e| failed(e.to_string()))?;
+        let trust = TlsSetup::new(&Tls::default(), &Secrets::default());
+        let trust = trust.map_err(|e| failed(e.to_string()))?;
+        Ok(Client::new(resolver, Guard::new(self.egress), trust))
     }
 }

@@ -63,7 +63,7 @@ fn plan(folder: &Path, age: &[&str], url: &str) {
         "ageRecipients": age,
         "recipients": [
             { "name": "customer", "way": { "webhook": { "signed": true } } },
-            { "name": "archive", "way": { "objects": { "path": "archive/acme", "credentials": false } } },
+            { "name": "archive", "way": { "objects": { "path": "archive/acme" } } },
         ],
         "egress": { "allowCidrs": ["127.0.0.0/8"] },
     });
@@ -357,11 +357,16 @@ async fn a_bucket_of_the_customer_is_written_with_credentials_of_its_own() {
     let file = folder.join("report.json");
     let mut written: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     written["recipients"] = json!([
-        { "name": "bucket", "way": { "objects": { "path": "s3://acme-reports/sla", "credentials": true } } },
+        { "name": "bucket", "way": { "objects": { "path": "s3://acme-reports/sla" } } },
     ]);
     fs::write(&file, written.to_string()).unwrap();
     let (output, outcome) = deliver(place.path(), &folder, "2026-10-02T07:00:00Z", &[]);
-    assert_eq!(output.status.code(), Some(1), "without credentials: {outcome}");
+    let why = |outcome: &Value| outcome["undelivered"][0]["why"].as_str().unwrap().to_owned();
+    assert_eq!(output.status.code(), Some(1), "{outcome}");
+    assert!(
+        why(&outcome).contains("need one of AWS_ACCESS_KEY_ID"),
+        "{outcome}"
+    );
     for (variable, value) in [
         ("AWS_ACCESS_KEY_ID", "acme"),
         ("AWS_SECRET_ACCESS_KEY", "hmac-s3cr3t"),
@@ -371,6 +376,20 @@ async fn a_bucket_of_the_customer_is_written_with_credentials_of_its_own() {
     ] {
         fs::write(folder.join(format!("bucket.env.{variable}")), value).unwrap();
     }
+    // What a tenant may not set, and where its pool may not go.
+    let odd = folder.join("bucket.env.AWS_WEB_IDENTITY_TOKEN_FILE");
+    fs::write(&odd, "/var/run/token").unwrap();
+    let (_, outcome) = deliver(place.path(), &folder, "2026-10-02T07:00:00Z", &[]);
+    assert!(
+        why(&outcome).contains("must not have AWS_WEB_IDENTITY_TOKEN_FILE"),
+        "{outcome}"
+    );
+    fs::remove_file(odd).unwrap();
+    let endpoint = folder.join("bucket.env.AWS_ENDPOINT");
+    fs::write(&endpoint, "http://169.254.169.254").unwrap();
+    let (_, outcome) = deliver(place.path(), &folder, "2026-10-02T07:00:00Z", &[]);
+    assert!(why(&outcome).contains("the endpoint of bucket"), "{outcome}");
+    fs::write(&endpoint, &s3).unwrap();
     let (output, outcome) = deliver(place.path(), &folder, "2026-10-02T07:00:00Z", &[]);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(outcome["delivered"], 1);

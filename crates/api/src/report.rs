@@ -203,6 +203,7 @@ pub struct ReportWebhook {
 
 /// A place in object storage.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, KubeSchema)]
+#[x_kube(validation = Rule::new("self.path.contains('://') == has(self.credentialsSecret)").message("a URL needs a credentialsSecret of its own, a path in the pool's store has none"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReportObjects {
     /// `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://CONTAINER/PREFIX`; or a path below `reports/` in the pool's own
@@ -212,8 +213,10 @@ pub struct ReportObjects {
         regex(pattern = r"^((s3|gs|az)://[^ ]+|[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*)$")
     )]
     pub path: String,
-    /// Secret in this namespace with credentials and endpoint of that storage (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`, …): each
-    /// of its entries. Without it those of the pool's results count.
+    /// Secret in this namespace with credentials of that storage, as environment variables: `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT`, `AWS_ALLOW_HTTP`,
+    /// `AWS_VIRTUAL_HOSTED_STYLE_REQUEST`; `GOOGLE_SERVICE_ACCOUNT_KEY`; `AZURE_STORAGE_ACCOUNT_NAME`,
+    /// `AZURE_STORAGE_ACCOUNT_KEY`, `AZURE_STORAGE_SAS_TOKEN`, `AZURE_ENDPOINT`. The pool's own are not used for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub credentials_secret: Option<String>,

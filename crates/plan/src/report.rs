@@ -86,12 +86,10 @@ pub enum Way {
         /// Whether `NAME.hmac` is there.
         signed: bool,
     },
-    /// By writing objects; settings of the storage lie in `NAME.env.VARIABLE`.
+    /// By writing objects.
     Objects {
-        /// A URL, or a path in the pool's own store.
+        /// A URL, whose settings lie in `NAME.env.VARIABLE`; or a path in the pool's own store.
         path: String,
-        /// Whether the storage has settings of its own.
-        credentials: bool,
     },
 }
 
@@ -168,6 +166,14 @@ pub fn check_report(report: &SlaReport) -> Vec<Problem> {
                 "a recipient must have exactly one of webhook, objects",
             ));
         }
+        if let Some(objects) = &recipient.objects
+            && objects.path.contains("://") != objects.credentials_secret.is_some()
+        {
+            problems.push(wrong(
+                &format!("{field}.objects"),
+                "a URL needs a credentialsSecret of its own, a path in the pool's store has none",
+            ));
+        }
         if spec.recipients.iter().take(i).any(|r| r.name == recipient.name) {
             problems.push(wrong(
                 &format!("{field}.name"),
@@ -240,7 +246,6 @@ pub fn compile_report(
             },
             (None, Some(objects)) => Way::Objects {
                 path: objects.path.clone(),
-                credentials: objects.credentials_secret.is_some(),
             },
             (None, None) => return None,
         };

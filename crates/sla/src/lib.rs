@@ -13,6 +13,6 @@ mod state;
 
 pub use figures::{Figures, Hours, HoursError, Incident, MaintenancePolicy, NoDataPolicy, Policy, figures};
 pub use minutes::{Carry, Day, Outcome, RegionRun, RunKind, minutes};
-pub use rollup::{Level, Rollup, calendar_periods, merge, monday, split};
+pub use rollup::{Level, Rollup, calendar_periods, merge, monday};
 pub use sketch::Sketch;
 pub use state::{Cause, Span, State};

@@ -127,22 +127,6 @@ pub fn merge<'a>(
     whole
 }
 
-/// The minutes of a roll-up from `start` on, so many; what is outside of it was not watched.
-pub fn split(of: &Rollup, start: i64, minutes: u32) -> Vec<Span> {
-    let end = start + i64::from(minutes) * 60;
-    let (mut spans, mut at) = (Vec::new(), of.start);
-    let overlap =
-        |from: i64, to: i64| u32::try_from((to.min(end) - from.max(start)) / 60).unwrap_or_default();
-    push(&mut spans, State::Unwatched, overlap(start, of.start), None);
-    for span in &of.spans {
-        let to = at + i64::from(span.minutes) * 60;
-        push(&mut spans, span.state, overlap(at, to), span.cause.clone());
-        at = to;
-    }
-    push(&mut spans, State::Unwatched, overlap(at, end), None);
-    spans
-}
-
 /// The Monday of the week that a day lies in.
 pub fn monday(day: Date) -> Date {
     day.saturating_sub(i64::from(day.weekday().to_monday_zero_offset()).days())
@@ -253,12 +237,5 @@ mod tests {
         use State::*;
         assert_eq!(told, [(Up, 10), (Down, 20), (Unwatched, 15), (Up, 15)]);
         assert_eq!((whole.runs, whole.minutes), (3, 60));
-        let cut: Vec<(State, u32)> = split(&whole, 1200, 30)
-            .iter()
-            .map(|s| (s.state, s.minutes))
-            .collect();
-        assert_eq!(cut, [(Down, 10), (Unwatched, 15), (Up, 5)]);
-        let beyond: u32 = split(&whole, -600, 100).iter().map(|s| s.minutes).sum();
-        assert_eq!(beyond, 100);
     }
 }
