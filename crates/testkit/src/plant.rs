@@ -81,9 +81,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             bundle: None,
         }
     };
-    let records = (0..options.minutes).map(record).collect();
-    store
-        .append(&format!("planted-{}", options.since.as_second()), records)
-        .await?;
+    let records: Vec<Record> = (0..options.minutes).map(record).collect();
+    // A batch is written once: the next probe's is another.
+    let batch = records.first().map(Record::name).unwrap_or_default();
+    store.append(&batch, records).await?;
     Ok(())
 }
