@@ -13,7 +13,7 @@ h1{font-size:26px;margin:0 0 2px}h2{font-size:18px;margin:36px 0 10px}p{margin:4
 .verdict{border-left:6px solid var(--none);padding:14px 18px;margin:20px 0;background:#f6f8fa}.verdict b{font-size:20px}
 .Met{border-color:var(--good)}.Missed{border-color:var(--bad)}.NotMeasured{border-color:var(--warn)}
 .tiles{display:flex;flex-wrap:wrap;gap:12px}.tile{flex:1 1 150px;border:1px solid var(--line);border-radius:6px;padding:10px 14px}
-.tile b{display:block;font-size:21px}.tile span{color:var(--soft);font-size:13px}
+.tile b{display:block;font-size:19px;white-space:nowrap}table+table{margin-top:16px}.tile span{color:var(--soft);font-size:13px}
 table{border-collapse:collapse;width:100%;font-size:13.5px}th{text-align:left;color:var(--soft);font-weight:600}
 th,td{padding:5px 8px;border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 tr.sub td{color:var(--soft);border-bottom-style:dotted}tr.sub td:first-child{padding-left:22px}.bad{color:var(--bad);font-weight:600}
