@@ -28,7 +28,7 @@ test: unit packagers chart e2e ## everything: unit, integration, packagers, char
 
 .PHONY: unit
 unit: setup-rust setup-results ## unit and integration tests
-	@bash scripts/need.sh prometheus clock pdf postgres age
+	@bash scripts/need.sh prometheus clock pdf postgres age curl
 	RESULTS_ORACLE=$(CACHE)/results/bin/python cargo test --workspace --quiet
 
 .PHONY: results
