@@ -83,7 +83,7 @@ impl Wanted {
         };
         let consolidator = || Consolidator::new(store, id.clone(), settings(), now);
         let mut tries = 0;
-        let (earlier, days) = loop {
+        let (earlier, days): (Vec<_>, Vec<_>) = loop {
             tries += 1;
             if fresh {
                 consolidator().run(from, to, |_| told()).await?;
@@ -91,13 +91,9 @@ impl Wanted {
                     consolidator().run(before, from, |_| {}).await?;
                 }
             }
-            let read = async {
-                let earlier = self.days(store, &id, before, from).await?;
-                Ok::<_, Error>((earlier, self.days(store, &id, from, to).await?))
-            };
             // Whoever makes roll-ups beside us takes away what we were about to read.
-            match read.await {
-                Ok(read) => break read,
+            match self.days(store, &id, before, to).await {
+                Ok(all) => break all.into_iter().partition(|(date, ..)| *date < from),
                 Err(error) if tries == TRIES || !fresh => return Err(error),
                 Err(_) => {}
             }

@@ -109,6 +109,43 @@ pub async fn status<K: Built>(context: &Context, object: &K, status: &impl Seria
     Ok(())
 }
 
+/// Puts a finalizer on an object, or (`hold` false) takes it off. Metadata alone is patched, so that no field of the spec
+/// becomes ours.
+pub async fn finalizer<K: Built>(
+    context: &Context,
+    object: &K,
+    finalizer: &str,
+    hold: bool,
+) -> Result<(), Error> {
+    let there = object.finalizers();
+    if there.iter().any(|f| f == finalizer) == hold {
+        return Ok(());
+    }
+    let mut list: Vec<&str> = there
+        .iter()
+        .map(String::as_str)
+        .filter(|f| *f != finalizer)
+        .collect();
+    list.extend(hold.then_some(finalizer));
+    // Not over what somebody else changed meanwhile.
+    let patch = serde_json::json!({
+        "metadata": { "finalizers": list, "resourceVersion": object.resource_version() },
+    });
+    let api: Api<K> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    count::<K>(context);
+    let params = PatchParams {
+        field_manager: Some(MANAGER.into()),
+        ..PatchParams::default()
+    };
+    match api
+        .patch_metadata(&object.name_any(), &params, &Patch::Merge(&patch))
+        .await
+    {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => Ok(other.map(drop)?),
+    }
+}
+
 /// Counts a write.
 pub fn count<K: Resource<DynamicType = ()>>(context: &Context) {
     context

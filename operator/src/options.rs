@@ -1,6 +1,7 @@
 //! Command line.
 
 use clap::{Parser, ValueEnum};
+use drmwatch_api::PoolRef;
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Reconciles MonitoredTenants, DrmProbes, RunnerPools, MaintenanceWindows and SlaReports.
@@ -76,6 +77,17 @@ pub struct Options {
     /// Log as JSON. DRMWATCH_LOG sets what is logged (default `info`).
     #[arg(long, env = "DRMWATCH_LOG_JSON")]
     pub log_json: bool,
+}
+
+impl Options {
+    /// Namespace and name of the pool that was chosen, or else of the default one.
+    pub fn pool(&self, chosen: Option<&PoolRef>) -> (String, String) {
+        let namespace = chosen.and_then(|p| p.namespace.clone());
+        (
+            namespace.unwrap_or_else(|| self.default_pool_namespace.clone()),
+            chosen.map_or_else(|| self.default_pool.clone(), |p| p.name.clone()),
+        )
+    }
 }
 
 /// What tenants' objectives become.

@@ -1,7 +1,7 @@
 //! How PostgreSQL is reached.
 
 use crate::Error;
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use drmwatch_results::tls;
 use std::{path::Path, time::Duration};
 use tokio_postgres::{
     Client, Config, NoTls,
@@ -46,7 +46,8 @@ pub async fn connect(url: &str, authorities: Option<&Path>) -> Result<Client, Er
         return Ok(client);
     }
     config.ssl_mode(SslMode::Require);
-    let (client, connection) = config.connect(tls(authorities)?).await?;
+    let tls = MakeRustlsConnect::new(tls(authorities).map_err(Error::Settings)?);
+    let (client, connection) = config.connect(tls).await?;
     tokio::spawn(watch(connection));
     Ok(client)
 }
@@ -56,24 +57,4 @@ async fn watch(connection: impl Future<Output = Result<(), tokio_postgres::Error
     if let Err(error) = connection.await {
         tracing::warn!(%error, "the connection to PostgreSQL ended");
     }
-}
-
-fn tls(authorities: Option<&Path>) -> Result<MakeRustlsConnect, Error> {
-    let wrong = |why: String| Error::Settings(why);
-    let mut roots = rustls::RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    if let Some(file) = authorities {
-        let of_file = |why: String| wrong(format!("{}: {why}", file.display()));
-        for found in CertificateDer::pem_file_iter(file).map_err(|e| of_file(e.to_string()))? {
-            let root = found.map_err(|e| of_file(e.to_string()))?;
-            roots.add(root).map_err(|e| of_file(e.to_string()))?;
-        }
-    }
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let config = rustls::ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .map_err(|e| wrong(e.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
 }

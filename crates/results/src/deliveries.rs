@@ -7,7 +7,7 @@ use crate::{
     store::{ROOT, Store, StoreError},
 };
 use jiff::civil::Date;
-use object_store::{ObjectStoreExt, path::Path};
+use object_store::path::Path;
 
 /// What was delivered, or is to be.
 #[derive(Debug, Clone, Copy)]
@@ -37,11 +37,7 @@ impl Delivery<'_> {
 
     /// Whether it was delivered.
     pub async fn done(&self, store: &Store) -> Result<bool, StoreError> {
-        match store.objects().head(&self.path(store)).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        Ok(!store.absent(&self.path(store)).await?)
     }
 
     /// Notes that it was.

@@ -1,12 +1,14 @@
 //! Keys that never leave who holds them: AWS KMS, and the transit engine of Vault (and what speaks as it does).
 
-use crate::keys::{Dek, Folder, KekId, KeyError, Kms, TenantId};
+use crate::{
+    keys::{Dek, Folder, KekId, KeyError, Kms, TenantId},
+    trust::tls,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use drmwatch_tokens::SigV4;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use reqwest::{Client, Method, StatusCode};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 use url::Url;
@@ -16,22 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client. `authorities`: a file in PEM with more of them that it trusts.
 fn client(authorities: Option<String>) -> Result<Client, KeyError> {
-    // Inside of reqwest a provider is looked for; programs choose theirs first thing, tests and libraries have none.
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    if let Some(file) = authorities {
-        let wrong = |why: String| KeyError::Service(format!("{file}: {why}"));
-        for found in CertificateDer::pem_file_iter(&file).map_err(|e| wrong(e.to_string()))? {
-            let root = found.map_err(|e| wrong(e.to_string()))?;
-            roots.add(root).map_err(|e| wrong(e.to_string()))?;
-        }
-    }
-    let config = rustls::ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .map_err(|e| KeyError::Service(e.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = tls(authorities.as_deref().map(Path::new)).map_err(KeyError::Service)?;
     let client = Client::builder()
         .tls_backend_preconfigured(config)
         .timeout(PATIENCE)

@@ -20,6 +20,7 @@ pub mod ship;
 pub mod sign;
 pub mod spool;
 mod store;
+mod trust;
 
 pub use deliveries::Delivery;
 pub use drmwatch_sla as sla;
@@ -27,3 +28,4 @@ pub use file::FileError;
 pub use pages::Mark;
 pub use record::{Kind, Place, Record, SCHEMA, StepRecord};
 pub use store::{FileRef, RAW, ROOT, Retries, Store, StoreError, day_of, once, start_of, storage};
+pub use trust::tls;

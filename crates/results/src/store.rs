@@ -241,7 +241,8 @@ impl Store {
         }
     }
 
-    async fn absent(&self, path: &Path) -> Result<bool, StoreError> {
+    /// Whether there is no object at a path.
+    pub(crate) async fn absent(&self, path: &Path) -> Result<bool, StoreError> {
         match self.objects.head(path).await {
             Ok(_) => Ok(false),
             Err(object_store::Error::NotFound { .. }) => Ok(true),

@@ -59,19 +59,12 @@ pub async fn dereference(probe: &DrmProbe, context: &Context) -> Result<Result<F
 }
 
 fn pool_of(probe: &DrmProbe, tenant: Option<&MonitoredTenant>, context: &Context) -> (String, String) {
-    let options = &context.options;
     let chosen = probe
         .spec
         .pool_ref
         .as_ref()
         .or_else(|| tenant?.spec.defaults.pool_ref.as_ref());
-    let namespace = chosen
-        .and_then(|p| p.namespace.clone())
-        .unwrap_or_else(|| options.default_pool_namespace.clone());
-    (
-        namespace,
-        chosen.map_or_else(|| options.default_pool.clone(), |p| p.name.clone()),
-    )
+    context.options.pool(chosen)
 }
 
 /// Where the plan of a probe would lie if nothing else is known of it.

@@ -9,7 +9,7 @@ mod verdict_map;
 
 use crate::{
     apply,
-    context::{Context, MANAGER},
+    context::Context,
     known::{Feed, Known, known},
     metered::{Error, controller, metered, retry},
     window,
@@ -25,7 +25,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{PartialObjectMeta, Patch, PatchParams},
+    api::PartialObjectMeta,
     runtime::{
         WatchStreamExt,
         controller::{Action, Config},
@@ -33,7 +33,6 @@ use kube::{
         watcher,
     },
 };
-use serde_json::json;
 use status::Readiness;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::mpsc::UnboundedSender;
@@ -138,9 +137,7 @@ async fn reconcile(probe: &DrmProbe, context: &Context, made: &Made) -> Result<A
     if probe.metadata.deletion_timestamp.is_some() {
         return finalize(probe, context, made).await;
     }
-    if !probe.finalizers().iter().any(|f| f == FINALIZER) {
-        finalizers(probe, context, true).await?;
-    }
+    apply::finalizer(context, probe, FINALIZER, true).await?;
     let found = dereference::dereference(probe, context).await?;
     let effects = window::effects(probe, context).await;
     let rests = effects
@@ -354,35 +351,6 @@ async fn finalize(probe: &DrmProbe, context: &Context, made: &Made) -> Result<Ac
         &probe.name_any(),
         &probe.uid().unwrap_or_default(),
     );
-    if probe.finalizers().iter().any(|f| f == FINALIZER) {
-        finalizers(probe, context, false).await?;
-    }
+    apply::finalizer(context, probe, FINALIZER, false).await?;
     Ok(Action::await_change())
-}
-
-/// Adds or removes ours. Metadata alone is patched, so that no field of the spec becomes ours.
-async fn finalizers(probe: &DrmProbe, context: &Context, present: bool) -> Result<(), Error> {
-    let api: Api<DrmProbe> = Api::namespaced(context.client.clone(), &probe.namespace().unwrap_or_default());
-    let mut list: Vec<&str> = probe
-        .finalizers()
-        .iter()
-        .map(String::as_str)
-        .filter(|f| *f != FINALIZER)
-        .collect();
-    if present {
-        list.push(FINALIZER);
-    }
-    let patch = json!({ "metadata": { "finalizers": list, "resourceVersion": probe.resource_version() } });
-    apply::count::<DrmProbe>(context);
-    let params = PatchParams {
-        field_manager: Some(MANAGER.into()),
-        ..PatchParams::default()
-    };
-    match api
-        .patch_metadata(&probe.name_any(), &params, &Patch::Merge(&patch))
-        .await
-    {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => Ok(other.map(drop)?),
-    }
 }

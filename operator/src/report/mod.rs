@@ -6,7 +6,7 @@ mod outcome;
 use crate::{
     apply,
     conditions::{Wanted, merge},
-    context::{Context, MANAGER},
+    context::Context,
     known::Feed,
     metered::{Error, controller, metered, retry},
 };
@@ -24,13 +24,12 @@ use k8s_openapi::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{ListParams, Patch, PatchParams},
+    api::ListParams,
     runtime::{
         controller::{Action, Config},
         watcher,
     },
 };
-use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Holds a report back until what was made for it in another namespace has gone.
@@ -104,16 +103,12 @@ async fn reconcile(report: &SlaReport, context: &Context) -> Result<Action, Erro
     let uid = report.uid().ok_or(Error::Missing("uid"))?;
     if report.metadata.deletion_timestamp.is_some() {
         withdraw(context, &uid, None).await?;
-        if report.finalizers().iter().any(|f| f == FINALIZER) {
-            finalizers(report, context, false).await?;
-        }
+        apply::finalizer(context, report, FINALIZER, false).await?;
         context.forget_report(&report.namespace().unwrap_or_default(), &report.name_any(), &uid);
         tell(context);
         return Ok(Action::await_change());
     }
-    if !report.finalizers().iter().any(|f| f == FINALIZER) {
-        finalizers(report, context, true).await?;
-    }
+    apply::finalizer(context, report, FINALIZER, true).await?;
     let stands = hand_over(report, &uid, context).await?;
     let now = drmwatch_program::now();
     let before = report.status.clone().unwrap_or_default();
@@ -176,11 +171,7 @@ async fn reconcile(report: &SlaReport, context: &Context) -> Result<Action, Erro
 async fn hand_over(report: &SlaReport, uid: &str, context: &Context) -> Result<Stands, Error> {
     tokio::join!(context.tenants.filled(), context.pools.filled());
     let options = &context.options;
-    let chosen = report.spec.pool_ref.as_ref();
-    let name = chosen.map_or(options.default_pool.clone(), |p| p.name.clone());
-    let namespace = chosen
-        .and_then(|p| p.namespace.clone())
-        .unwrap_or_else(|| options.default_pool_namespace.clone());
+    let (namespace, name) = options.pool(report.spec.pool_ref.as_ref());
     let Some(pool) = context.pools.get(&name, &namespace) else {
         return Ok(Stands::Missing(
             "PoolMissing",
@@ -281,33 +272,6 @@ async fn withdraw(context: &Context, uid: &str, keep: Option<&RunnerPool>) -> Re
         }
     }
     Ok(())
-}
-
-async fn finalizers(report: &SlaReport, context: &Context, hold: bool) -> Result<(), Error> {
-    let api: Api<SlaReport> =
-        Api::namespaced(context.client.clone(), &report.namespace().unwrap_or_default());
-    let mut all: Vec<String> = report
-        .finalizers()
-        .iter()
-        .filter(|f| *f != FINALIZER)
-        .cloned()
-        .collect();
-    all.extend(hold.then(|| FINALIZER.to_owned()));
-    // Not over what somebody else changed meanwhile.
-    let patch = json!({ "metadata": { "finalizers": all, "resourceVersion": report.resource_version() } });
-    apply::count::<SlaReport>(context);
-    let parameters = PatchParams {
-        field_manager: Some(MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    match api
-        .patch_metadata(&report.name_any(), &parameters, &Patch::Merge(&patch))
-        .await
-    {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn ready(stands: &Stands) -> Wanted {
