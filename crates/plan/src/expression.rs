@@ -5,8 +5,12 @@
 //! compiled and run on a thread with a large stack; at most one level of macros (`all`, `exists`,
 //! `map`, …); and callers cap what they pass in. An expression is compiled once for each plan.
 
-use cel::{Context, Program, Value};
-use std::sync::Arc;
+use crate::did_you_mean;
+use cel::{Context, Env, Program, Value, extensions};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 use thiserror::Error;
 
 /// A compiled expression that gives a bool.
@@ -73,7 +77,11 @@ impl Expression {
                 return Err(ExpressionError::UnknownVariable {
                     name: name.to_owned(),
                     kind: kind.to_owned(),
-                    known: known.join(", "),
+                    known: format!(
+                        "{}{}",
+                        known.join(", "),
+                        did_you_mean(name, known.iter().copied())
+                    ),
                 });
             }
         }
@@ -93,8 +101,7 @@ impl Expression {
         on_large_stack(|| {
             let mut context = Context::default();
             for (name, value) in values.as_object().into_iter().flatten() {
-                let value = cel::to_value(value).map_err(|e| ExpressionError::Evaluation(e.to_string()))?;
-                context.add_variable_from_value(name.clone(), value);
+                context.add_variable_from_value(name.clone(), value_of(value));
             }
             match self.program.execute(&context) {
                 Ok(Value::Bool(holds)) => Ok(holds),
@@ -105,9 +112,92 @@ impl Expression {
     }
 }
 
+/// A validation rule of a CRD: CEL over `self`, with the string functions that the API server adds.
+///
+/// The source is this project's own, so that none of the walls for [`Expression`] stands here; but a thread that compiles
+/// or evaluates needs a stack like the one that [`with_stack_for_rules`] gives.
+pub struct Rule {
+    program: Program,
+    source: String,
+}
+
+fn rules_environment() -> Result<Arc<Env>, ExpressionError> {
+    static ENVIRONMENT: OnceLock<Result<Arc<Env>, ExpressionError>> = OnceLock::new();
+    ENVIRONMENT
+        .get_or_init(|| {
+            let mut environment = Env::stdlib();
+            environment
+                .add_extension(extensions::strings)
+                .map_err(|e| ExpressionError::Evaluation(e.to_string()))?;
+            Ok(Arc::new(environment))
+        })
+        .clone()
+}
+
+impl Rule {
+    /// Compiles the source of a rule.
+    pub fn compile(source: &str) -> Result<Rule, ExpressionError> {
+        rules_environment()?
+            .compile(source)
+            .map(|program| Rule {
+                program,
+                source: source.to_owned(),
+            })
+            .map_err(|e| ExpressionError::Syntax(first_line(&e.to_string())))
+    }
+
+    /// Whether the rule looks at a field of this name.
+    pub fn mentions(&self, field: &str) -> bool {
+        self.source
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .any(|word| word == field)
+    }
+
+    /// Whether it holds where `self` is this value. A rule that can't be evaluated is an error, as it is for the API server.
+    pub fn holds(&self, this: &serde_json::Value) -> Result<bool, ExpressionError> {
+        let mut context = Context::with_env(rules_environment()?);
+        context.add_variable_from_value("self", value_of(this));
+        match self.program.execute(&context) {
+            Ok(Value::Bool(holds)) => Ok(holds),
+            Ok(other) => Err(ExpressionError::NotBool(format!("{:?}", other.type_of()))),
+            Err(e) => Err(ExpressionError::Evaluation(first_line(&e.to_string()))),
+        }
+    }
+}
+
+/// Does work that compiles and evaluates [`Rule`]s, on a thread with a stack that is large enough for them.
+pub fn with_stack_for_rules<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .stack_size(STACK)
+            .spawn_scoped(scope, work)?
+            .join()
+            .map_err(|_| std::io::Error::other("the checks of the schema ended unexpectedly"))
+    })
+}
+
 impl std::fmt::Debug for Expression {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Expression").field(&self.source).finish()
+    }
+}
+
+/// A JSON value in CEL, its whole numbers as `int`. The crate's own conversion makes `uint` of those that are not negative,
+/// for which `status - 200` and `3600 % self.intervalSeconds` have no overload.
+fn value_of(json: &serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(value) => Value::Bool(*value),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(value) => Value::Int(value),
+            None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        serde_json::Value::String(text) => Value::from(text.as_str()),
+        serde_json::Value::Array(items) => Value::from(items.iter().map(value_of).collect::<Vec<_>>()),
+        serde_json::Value::Object(map) => {
+            let entries = map.iter().map(|(key, value)| (key.as_str(), value_of(value)));
+            Value::from(entries.collect::<HashMap<_, _>>())
+        }
     }
 }
 
@@ -186,6 +276,11 @@ mod tests {
         );
         assert_eq!(holds("json.a.all(x, x < 3)"), Ok(false));
         assert_eq!(holds("size(kids) == 1"), Ok(true));
+        assert_eq!(
+            holds("status - 200 < 100 && status % 100 == 0 && status / 100 == 2"),
+            Ok(true)
+        );
+        assert_eq!(holds("size(kids) + json.a[0] == 2 && -status < 0"), Ok(true));
     }
 
     #[test]

@@ -22,12 +22,13 @@ mod schedule;
 mod secrets;
 mod shard;
 mod template;
+mod words;
 
 pub use compile::{Problem, check_pool, check_tenant, compile, step_kind, step_variables};
 pub use credentials::{UnusableCredential, check_credentials};
 pub use cron::{Cron, CronError};
 pub use defaults::default_probes;
-pub use expression::{Expression, ExpressionError};
+pub use expression::{Expression, ExpressionError, Rule, with_stack_for_rules};
 pub use maintenance::{Standing, WindowError, covers, standing};
 pub use outcome::{
     CheckResult, CheckStatus, Hop, Outcome, Phases, StepFacts, StepOutcome, StreamFacts, Verdict,
@@ -44,3 +45,4 @@ pub use schedule::{Due, Slots, phase};
 pub use secrets::{Redactor, Secrets};
 pub use shard::{owners, shard_of};
 pub use template::{Reference, Template, TemplateError, outputs_used};
+pub use words::{did_you_mean, nearest};

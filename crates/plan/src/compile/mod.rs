@@ -10,7 +10,7 @@ mod steps;
 
 pub(crate) use references::texts;
 
-use crate::{Cron, CronError, Plan, ProbeId, presets};
+use crate::{Cron, CronError, Plan, ProbeId, did_you_mean, presets};
 use drmwatch_api::{
     Alerting, ConcurrencyPolicy, Credential, DrmProbe, DrmSystem, EgressPolicy, Execution, MonitoredTenant,
     Objective, RunnerPool, Step,
@@ -107,7 +107,10 @@ pub fn compile(
             }
             None => problems.add(
                 field,
-                format!("credentials.{name} must be declared in credentials of the probe or its tenant"),
+                format!(
+                    "credentials.{name} must be declared in credentials of the probe or its tenant{}",
+                    did_you_mean(&name, known.keys().copied())
+                ),
             ),
         }
     }
@@ -322,9 +325,12 @@ fn name_fits(name: &Option<String>, limit: usize, why: &str, problems: &mut Prob
 
 fn unique<'a>(names: impl Iterator<Item = &'a String>, field: &str, message: &str, problems: &mut Problems) {
     let mut seen = BTreeSet::new();
-    for name in names {
+    for (n, name) in names.enumerate() {
         if !seen.insert(name) {
-            problems.add(field, format!("{message}: {name} is there twice"));
+            problems.add(
+                format!("{field}[{n}].name"),
+                format!("{message}: {name} is there twice"),
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `${…}` references: what they may refer to, and where they may stand.
 
 use super::Problems;
-use crate::{Reference, Template};
+use crate::{Reference, Template, did_you_mean};
 use drmwatch_api::{Header, Step};
 use std::collections::BTreeMap;
 
@@ -25,7 +25,10 @@ pub(super) fn check(
             Reference::Output { step, output } => match steps.iter().position(|s| s.name == *step) {
                 None => problems.add(
                     field,
-                    format!("a ${{...}} reference must be ${{credentials.NAME}} or ${{STEP.OUTPUT}} of a step of this probe; there is no step {step}"),
+                    format!(
+                        "a ${{...}} reference must be ${{credentials.NAME}} or ${{STEP.OUTPUT}} of a step of this probe; there is no step {step}{}",
+                        did_you_mean(step, steps.iter().map(|s| s.name.as_str()).chain(["credentials"]))
+                    ),
                 ),
                 Some(m) if m >= n => problems.add(
                     field,
@@ -34,7 +37,8 @@ pub(super) fn check(
                 Some(m) => {
                     let known = outputs(&steps[m]);
                     if !known.contains(&output.as_str()) {
-                        problems.add(field, format!("step {step} must have an output {output}; it has {known:?}"));
+                        let hint = did_you_mean(output, known.iter().copied());
+                        problems.add(field, format!("step {step} must have an output {output}; it has {known:?}{hint}"));
                     }
                 }
             },
