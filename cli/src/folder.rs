@@ -1,7 +1,7 @@
 //! What users wrote, and what is said of it where it is wrong.
 
 use drmwatch_api::EgressPolicy;
-use drmwatch_folder::Folder;
+use drmwatch_folder::{Folder, Stage};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -38,7 +38,7 @@ pub fn read(path: &Path) -> Result<Folder, Error> {
     let wrong: Vec<String> = folder
         .mistakes
         .iter()
-        .filter(|m| !m.of_secrets)
+        .filter(|m| m.stage != Stage::Secrets)
         .map(ToString::to_string)
         .collect();
     match wrong.is_empty() {
