@@ -107,7 +107,11 @@ fn mutants(object: &Value) -> Vec<String> {
             let mut copy = object.clone();
             edit(copy.pointer_mut(parent).unwrap());
             let text = serde_json::to_string_pretty(&copy).unwrap();
-            found.push(text.replace(&format!("{RAW:?}"), raw));
+            // kubectl takes what begins with a brace for JSON.
+            found.push(format!(
+                "# One change.\n{}",
+                text.replace(&format!("{RAW:?}"), raw)
+            ));
         };
         for raw in VALUES {
             change(&|parent| set(parent, last, json!(RAW)), raw);

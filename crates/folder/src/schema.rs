@@ -18,6 +18,8 @@ pub struct Schema {
     pub required: Vec<String>,
     /// What other fields of an object are. `None`: there are none.
     pub others: Option<Box<Schema>>,
+    /// Whether it is a whole number or a string, such as a quantity.
+    pub int_or_string: bool,
     /// Whether unknown fields are kept as they are.
     pub open: bool,
     /// Items of a list.
@@ -117,6 +119,7 @@ impl Schema {
             let compiled = Rule::compile(part("rule")).map_err(|e| format!("{}: {e}", part("rule")))?;
             rules.push((compiled, part("message").to_owned()));
         }
+        let choices = json.get("enum").and_then(Json::as_array).into_iter().flatten();
         Ok(Schema {
             kind: match text("type") {
                 Some("object") => Some(Kind::Object),
@@ -129,15 +132,13 @@ impl Schema {
             },
             nullable: flag("nullable"),
             required: strings("required"),
+            int_or_string: flag("x-kubernetes-int-or-string"),
             others: child("additionalProperties")?,
             open: flag("x-kubernetes-preserve-unknown-fields")
                 || json.get("type").is_none() && properties.is_empty(),
             items: child("items")?,
-            choices: json
-                .get("enum")
-                .and_then(Json::as_array)
-                .cloned()
-                .unwrap_or_default(),
+            // The API server refuses null for a field with choices, even where null is one of them.
+            choices: choices.filter(|choice| !choice.is_null()).cloned().collect(),
             pattern: text("pattern")
                 .map(|p| Regex::new(p).map_err(|e| format!("{p}: {e}")))
                 .transpose()?,

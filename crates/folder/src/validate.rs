@@ -133,9 +133,27 @@ impl Walk {
         };
         self.places.entry(path.to_owned()).or_insert(at);
         if node.value == Value::Null && schema.nullable {
-            return Json::Null;
+            return match schema.choices.is_empty() {
+                true => Json::Null,
+                // The list of choices holds for null, too.
+                false => self.choice(schema, node, Json::Null, path, at),
+            };
+        }
+        let whole = matches!(node.value, Value::Integer(n) if i64::try_from(n).is_ok());
+        if schema.int_or_string && !whole && node.value.text().is_none() {
+            let message = format!(
+                "must be a whole number or a string, not {}",
+                node.value.describe()
+            );
+            return self.replace(schema, path, at, message);
         }
         let Some(kind) = schema.kind else {
+            if let (Some(pattern), Value::Text(text)) = (&schema.pattern, &node.value)
+                && !pattern.is_match(text)
+            {
+                let message = format!("should match {pattern}, is {}", shown(text));
+                return self.replace(schema, path, at, message);
+            }
             return plain(node);
         };
         let before = self.replaced.len();
@@ -185,12 +203,16 @@ impl Walk {
             count += 1;
             let field = join(path, &key.name);
             if let Some(property) = schema.properties.get(&key.name) {
-                if node.value == Value::Null && !property.nullable && property.default.is_some() {
+                // As if it had not been written, says the API server.
+                if node.value == Value::Null && !property.nullable {
                     continue;
                 }
                 let value = self.value(property, node, &field, key.at);
                 map.insert(key.name.clone(), value);
             } else if let Some(others) = &schema.others {
+                if node.value == Value::Null && !others.nullable {
+                    continue;
+                }
                 let value = self.value(others, node, &field, key.at);
                 map.insert(key.name.clone(), value);
             } else if schema.open {
@@ -235,6 +257,8 @@ impl Walk {
             }
         }
         self.bounds(schema.fields, count, "field", path, at);
+        // A null has kept the default away. For rules it is as if nothing had been written.
+        map.retain(|_, value| !value.is_null());
         if lost {
             // What the lost field was meant to be is not known, so no rule of this mapping can be judged.
             self.replaced.push(path.to_owned());
@@ -506,6 +530,7 @@ fn placeholder(schema: &Schema) -> Json {
                 .filter(|(name, _)| schema.required.contains(name));
             Json::Object(required.map(|(name, s)| (name.clone(), placeholder(s))).collect())
         }
+        None if schema.int_or_string => json!(0),
         None => Json::Null,
     }
 }

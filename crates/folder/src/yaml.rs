@@ -236,6 +236,12 @@ impl<'a> Reader<'a> {
             Event::MappingStart(_, anchor, _) => (anchor, self.mapping(depth)?),
             other => return Err(self.flaw(at, format!("this is not YAML: unexpected {other:?}"))),
         };
+        if matches!(value, Value::Float(number) if !number.is_finite()) {
+            return Err(self.flaw(
+                at,
+                "JSON, and so Kubernetes, knows neither infinity nor NaN; put text in quotes",
+            ));
+        }
         let node = Node { at, value };
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
@@ -328,6 +334,9 @@ fn plain(text: &str) -> Value {
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
             return Value::Bool(false);
         }
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Value::Float(f64::INFINITY),
+        "-.inf" | "-.Inf" | "-.INF" => return Value::Float(f64::NEG_INFINITY),
+        ".nan" | ".NaN" | ".NAN" => return Value::Float(f64::NAN),
         _ => {}
     }
     if !text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {

@@ -13,6 +13,20 @@ for file in "$root"/crates/api/invalid/*.yaml; do
   count=$((count + 1))
 done
 [ $count -ge 20 ] || fail "only $count mistakes tried"
+# Of every field, each odd value and notation: --check refuses what the API server refuses, and nothing else.
+if [ "${E2E_CONTEXT:-}" != current ] && [ -x "$root/target/debug/examples/mutants" ]; then
+  mutants=$CLUSTER/mutants
+  "$root/target/debug/examples/mutants" "$mutants" 1500
+  k create --dry-run=server -f "$mutants" >"$CLUSTER/taken" 2>"$CLUSTER/said" || true
+  # Errors of files that can't be read share a line.
+  sed -i 's/, \(unable to decode\|error parsing\)/\n\1/g' "$CLUSTER/said"
+  diff <(cut -f1 "$mutants/refused" | sort) <(grep -oE "mutants/[0-9]{5}\.yaml" "$CLUSTER/said" | cut -d/ -f2 | sort -u) ||
+    fail "--check and the API server disagree (< only --check refuses, > only the API server)"
+  [ "$(wc -l <"$CLUSTER/taken")" -ge 100 ] || fail "the API server took hardly any"
+  echo "seen: --check and the API server agree on $(wc -l <"$mutants/refused") refused and $(wc -l <"$CLUSTER/taken") accepted"
+else
+  echo "SKIPPED: the mutants need a cluster of the suite's own and target/debug/examples/mutants (make e2e builds it)"
+fi
 k create namespace $runners --dry-run=client -o yaml | k apply -f - >/dev/null
 k apply -f "$root/crates/api/valid/everything.yaml"
 # What was written comes back as it was, defaults added: applying it again changes no spec.
