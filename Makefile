@@ -29,7 +29,7 @@ test: unit packagers chart e2e ## everything: unit, integration, packagers, char
 .PHONY: unit
 unit: setup-rust setup-results ## unit and integration tests
 	@bash scripts/need.sh prometheus clock pdf postgres age curl
-	RESULTS_ORACLE=$(CACHE)/results/bin/python cargo test --workspace --quiet
+	RESULTS_ORACLE=$(CACHE)/results/bin/python cargo test --workspace --quiet$(if $(TEST_OUTPUT), -- --show-output)
 
 .PHONY: results
 results: setup-rust setup-results ## a month of 50 tenants recomputed by pyarrow from the encrypted records, hundreds of kills, an ill S3 (RESULTS_TENANTS=50 KILLS=500)
@@ -85,10 +85,10 @@ fuzz: setup-rust ## each parser for FUZZ_SECONDS (60); what is new is kept in fu
 	  RUSTC_BOOTSTRAP=1 cargo fuzz run -s none $$(basename $$target .rs) -- -max_total_time=$${FUZZ_SECONDS:-60} -timeout=5 -rss_limit_mb=2048 || exit 1; done
 
 .PHONY: lint
-lint: setup-rust ## rustfmt, clippy, generated files, licences and bans (where cargo-deny is), shell syntax
+lint: setup-rust ## rustfmt, clippy, licenses and bans of dependencies (cargo-deny), shell syntax
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
-	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; else echo "cargo-deny is not installed: bans and licences not checked (cargo install --locked cargo-deny)"; fi
+	@bash scripts/deny.sh $(CACHE)
 	@for f in $$(git ls-files '*.sh') .ci/run; do bash -n $$f || exit 1; done
 
 .PHONY: generate
