@@ -69,8 +69,20 @@ fn key<'a>(html: &mut String, of: impl IntoIterator<Item = &'a [&'static str; 2]
     html.push_str("</p>");
 }
 
+/// Width of a picture.
+const WIDE: f64 = 1000.0;
+/// Where the chart of latency ends.
+const RIGHT: f64 = 990.0;
+
+/// At most so wide is a text of digits and small letters in a picture: its font is whatever the reader has, and
+/// DejaVu Sans is a wide one (0.64 em for a digit, 0.98 em for an m).
+fn width_of(words: &str) -> f64 {
+    let wide = |c: char| if matches!(c, 'm' | 'w') { 11.0 } else { 7.2 };
+    words.chars().map(wide).sum()
+}
+
 fn strip(html: &mut String, page: &Page) {
-    let wide = 1000.0 / page.days.len().max(1) as f64;
+    let wide = WIDE / page.days.len().max(1) as f64;
     html.push_str("<svg viewBox='0 0 1000 74' role=img aria-label='Each day of the period'>");
     for (i, day) in page.days.iter().enumerate() {
         let x = i as f64 * wide;
@@ -85,6 +97,7 @@ fn strip(html: &mut String, page: &Page) {
         let every = (70.0 / wide).ceil().max(1.0) as usize;
         if i % every == 0 {
             let date = day.date.get(5..).unwrap_or_default();
+            let x = x.min(WIDE - width_of(date));
             let _ = write!(html, "<text x='{x:.1}' y='66'>{date}</text>");
         }
     }
@@ -93,14 +106,21 @@ fn strip(html: &mut String, page: &Page) {
 }
 
 fn trend(html: &mut String, page: &Page, scale: &Trend) {
-    let step = 930.0 / page.days.len().max(2).saturating_sub(1) as f64;
-    let place = |i: usize, share: f64| (60.0 + i as f64 * step, 160.0 - share * 145.0);
+    // The marks of the scale stand to the left of it.
+    let marks = scale
+        .marks
+        .iter()
+        .map(|words| width_of(words))
+        .fold(54.0, f64::max);
+    let left = marks + 6.0;
+    let step = (RIGHT - left) / page.days.len().max(2).saturating_sub(1) as f64;
+    let place = |i: usize, share: f64| (left + i as f64 * step, 160.0 - share * 145.0);
     html.push_str("<svg viewBox='0 0 1000 190' role=img aria-label='Latency by day'>");
     for (part, words) in [0.0, 0.5, 1.0].into_iter().zip(&scale.marks) {
         let (_, y) = place(0, part);
         let _ = write!(
             html,
-            "<line x1='60' x2='990' y1='{y:.1}' y2='{y:.1}' stroke='var(--line)'/><text x='54' y='{:.1}' text-anchor='end'>{words}</text>",
+            "<line x1='{left:.1}' x2='{RIGHT}' y1='{y:.1}' y2='{y:.1}' stroke='var(--line)'/><text x='{marks:.1}' y='{:.1}' text-anchor='end'>{words}</text>",
             y + 4.0,
         );
     }
@@ -130,8 +150,10 @@ fn trend(html: &mut String, page: &Page, scale: &Trend) {
     }
     let every = (75.0 / step).ceil().max(1.0) as usize;
     for (i, day) in page.days.iter().enumerate().step_by(every) {
-        let (x, _) = place(i, 0.0);
         let date = day.date.get(5..).unwrap_or_default();
+        // Below its point, and inside of the picture at both ends.
+        let half = width_of(date) / 2.0;
+        let x = place(i, 0.0).0.clamp(half, WIDE - half);
         let _ = write!(
             html,
             "<text x='{x:.1}' y='180' text-anchor='middle'>{date}</text>"
@@ -297,5 +319,108 @@ mod tests {
             "{incidents}"
         );
         assert!(json(&report).contains("\"availability\": \"99.6376\""));
+    }
+
+    /// A report of so many days, each with runs that took so many microseconds.
+    fn of_days(days: i64, zone: &str, micros: u64) -> String {
+        let from = date(2026, 10, 1);
+        let zone_of = TimeZone::get(zone).unwrap();
+        let days: Vec<_> = (0..days)
+            .map(|n| {
+                let day = from.checked_add(jiff::Span::new().days(n)).unwrap();
+                let starts = |day: jiff::civil::Date| day.to_zoned(zone_of.clone()).unwrap().timestamp();
+                let (begin, end) = (starts(day), starts(day.tomorrow().unwrap()));
+                let minutes = u32::try_from(end.duration_since(begin).as_mins()).unwrap();
+                let mut rollup = Rollup::empty("p", None, begin.as_second(), minutes);
+                rollup.spans = vec![Span {
+                    state: State::Up,
+                    minutes,
+                    cause: None,
+                }];
+                rollup.latency.add(micros);
+                (day, true, vec![rollup])
+            })
+            .collect();
+        let request = Request {
+            namespace: "tv".into(),
+            tenant: "acme".into(),
+            display_name: "ACME".into(),
+            zone: zone_of.clone(),
+            zone_name: zone.into(),
+            from,
+            to: days.last().unwrap().0.tomorrow().unwrap(),
+            policy: Policy::default(),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        html(&build(&request, &days, &[]).unwrap())
+    }
+
+    /// What stands between two marks.
+    fn within<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
+        let rest = text.split_once(from)?.1;
+        Some(rest.split_once(to)?.0)
+    }
+
+    /// Advances of DejaVu Sans, of 2048 units, at 11 px.
+    fn advance(words: &str) -> f64 {
+        let units = |c: char| match c {
+            '0'..='9' => 1303.0,
+            '-' => 739.0,
+            '.' | ' ' => 651.0,
+            'm' => 1995.0,
+            's' => 1067.0,
+            other => panic!("{other:?} has no width here"),
+        };
+        words.chars().map(units).sum::<f64>() * 11.0 / 2048.0
+    }
+
+    #[test]
+    fn no_text_leaves_its_picture_and_none_overlaps_another() {
+        let zones = ["UTC", "Pacific/Kiritimati", "America/New_York", "Europe/Berlin"];
+        for (days, zone) in [1, 2, 7, 28, 29, 30, 31, 92]
+            .into_iter()
+            .flat_map(|days| zones.map(|zone| (days, zone)))
+        {
+            for micros in [900, 52_000, 1_000_000_000] {
+                let page = of_days(days, zone, micros);
+                // PICTURES=folder keeps the pages, to be looked at.
+                if let Some(folder) = std::env::var_os("PICTURES").filter(|_| zone == "UTC") {
+                    let name = format!("{days}-{micros}.html");
+                    std::fs::write(std::path::Path::new(&folder).join(name), &page).unwrap();
+                }
+                let mut texts = 0;
+                for picture in page.split("<svg viewBox='0 0 ").skip(1) {
+                    let picture = picture.split("</svg>").next().unwrap();
+                    let size = picture.split('\'').next().unwrap();
+                    let (width, height) = size.split_once(' ').unwrap();
+                    let (width, height): (f64, f64) = (width.parse().unwrap(), height.parse().unwrap());
+                    let mut placed: Vec<(f64, f64, f64)> = Vec::new();
+                    for text in picture.split("<text ").skip(1) {
+                        let number = |name: &str| -> f64 {
+                            within(text, &format!("{name}='"), "'").unwrap().parse().unwrap()
+                        };
+                        let words = within(text, ">", "</text>").unwrap();
+                        let (x, y, wide) = (number("x"), number("y"), advance(words));
+                        let left = match within(text, "text-anchor='", "'") {
+                            None => x,
+                            Some("middle") => x - wide / 2.0,
+                            Some("end") => x - wide,
+                            Some(other) => panic!("{other}"),
+                        };
+                        let right = left + wide;
+                        let said = format!("{words:?} from {left:.1} to {right:.1}, {days} days in {zone}");
+                        assert!(left >= 0.0 && right <= width, "{said}");
+                        assert!(y >= 11.0 && y <= height - 3.0, "{said} at {y}");
+                        let free = placed
+                            .iter()
+                            .all(|(l, r, at)| (at - y).abs() > 11.0 || right < *l || left > *r);
+                        assert!(free, "{said} overlaps another");
+                        placed.push((left, right, y));
+                        texts += 1;
+                    }
+                }
+                assert!(texts >= 5, "only {texts} texts");
+            }
+        }
     }
 }
