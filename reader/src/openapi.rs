@@ -48,7 +48,7 @@ fn record() -> Value {
             (
                 "reason",
                 "string?",
-                "Why not: a word of the closed list (docs/verdicts.md).",
+                "Why not: a word of the closed list (docs/metrics.md#reasons).",
             ),
             ("duration_us", "integer", "Microseconds."),
             ("dns_us", "integer?", "Name resolution, microseconds."),
