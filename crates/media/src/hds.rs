@@ -288,7 +288,7 @@ impl Bootstrap {
                 .segment_runs
                 .get(n + 1)
                 .map_or(u32::MAX, |next| next.0.saturating_sub(*segment));
-            let here = fragment.saturating_sub(before + 1) / (*per).max(1);
+            let here = fragment.saturating_sub(before.saturating_add(1)) / (*per).max(1);
             if here < segments {
                 // The last run may not say how many fragments its segment has in the end.
                 return Some(segment.saturating_add(if n + 1 == self.segment_runs.len() {
@@ -338,4 +338,27 @@ fn tables_of<'a>(fields: &mut Fields<'a>, count: u64, kind: &[u8; 4]) -> Result<
         );
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_32_bits_are_survived() {
+        let bootstrap = Bootstrap {
+            segment_runs: vec![(1, u32::MAX), (u32::MAX, u32::MAX), (u32::MAX, 1)],
+            fragment_runs: vec![FragmentRun {
+                first: u32::MAX,
+                time: u64::MAX,
+                duration: u32::MAX,
+                discontinuity: None,
+            }],
+            current_time: u64::MAX,
+            ..Bootstrap::default()
+        };
+        let (number, start, _) = bootstrap.newest().unwrap();
+        assert_eq!((number, start), (u32::MAX, u64::MAX));
+        assert!(bootstrap.segment_of(number).is_some());
+    }
 }

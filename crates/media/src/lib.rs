@@ -22,3 +22,10 @@ pub use kid::{Kid, KidError};
 pub use problem::{MAX_PROBLEMS, Place, Problem};
 pub use segment::SegmentKind;
 pub use xml::XmlError;
+
+/// `to - from`, at most as far as an `i64` reaches: times in a manifest are any 64 bits.
+fn difference(to: u64, from: u64) -> i64 {
+    let exact = i128::from(to).saturating_sub(i128::from(from));
+    let clamped = exact.clamp(i128::from(i64::MIN), i128::from(i64::MAX));
+    i64::try_from(clamped).unwrap_or(i64::MAX)
+}

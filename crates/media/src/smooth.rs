@@ -1,7 +1,7 @@
 //! Smooth Streaming manifests ([MS-SSTR] section 2.2.2).
 
 use crate::{
-    Problem,
+    Problem, difference,
     problem::{Problems, quoted},
     xml::{self, Element, XmlError},
 };
@@ -129,7 +129,7 @@ impl StreamIndex {
     /// Every `c@t` that does not continue where the one before it ended: its line, and the jump in ticks.
     pub fn jumps(&self) -> impl Iterator<Item = (usize, i64)> {
         self.fragments.windows(2).filter_map(|pair| {
-            let jump = pair[1].time as i64 - pair[0].time.saturating_add(pair[0].duration) as i64;
+            let jump = difference(pair[1].time, pair[0].time.saturating_add(pair[0].duration));
             (jump != 0).then_some((pair[1].line, jump))
         })
     }

@@ -90,7 +90,7 @@ fn clock(text: &str) -> Option<f64> {
     let fields: Vec<u64> = whole.split(':').map(|f| f.parse().ok()).collect::<Option<_>>()?;
     let seconds = match fields[..] {
         [hours, minutes, seconds] if minutes < 60 && seconds < 60 => {
-            hours.checked_mul(3600)? + minutes * 60 + seconds
+            hours.checked_mul(3600)?.checked_add(minutes * 60 + seconds)?
         }
         [minutes, seconds] if minutes < 60 && seconds < 60 => minutes * 60 + seconds,
         _ => return None,
@@ -145,6 +145,12 @@ mod tests {
         };
         assert_eq!(said("WEBVTTX\n"), ["line 1: the file must begin with WEBVTT"]);
         assert_eq!(said(""), ["line 1: the file must begin with WEBVTT"]);
+        // The most hours of which the seconds are 64 bits, and what makes them more.
+        assert_eq!(
+            clock("5124095576030431:00:14.000"),
+            Some(18_446_744_073_709_551_614.0)
+        );
+        assert_eq!(clock("5124095576030431:00:16.000"), None);
         assert_eq!(
             said("WEBVTT\n\n00:03.000 --> 00:02.000\n00:xx --> 1\n"),
             [

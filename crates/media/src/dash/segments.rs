@@ -1,6 +1,7 @@
 //! Where segments are, and which of them there are at an instant.
 
 use super::{Mpd, Period, Representation};
+use crate::difference;
 use jiff::Timestamp;
 
 /// How segments are addressed (clause 5.3.9).
@@ -121,7 +122,7 @@ impl Timeline {
             let end = pair[0]
                 .start
                 .saturating_add(pair[0].duration.saturating_mul(pair[0].count?));
-            let jump = pair[1].start as i64 - end as i64;
+            let jump = difference(pair[1].start, end);
             (jump != 0).then_some((pair[1].line, jump))
         })
     }
@@ -144,7 +145,7 @@ impl Representation {
             Addressing::Template(template) => self.template_segment(template, period, position),
             Addressing::List { media, duration, .. } => {
                 let url = media.get(usize::try_from(position).ok()?)?.clone();
-                let (number, time) = (position + 1, 0);
+                let (number, time) = (position.checked_add(1)?, 0);
                 let start = period.start + position as f64 * duration;
                 Some(SegmentRef {
                     url,
@@ -166,9 +167,11 @@ impl Representation {
                 let (limit, mut rest) = (template.limit(period), position);
                 let run = timeline.runs.iter().find(|run| {
                     let count = Timeline::count(run, limit);
-                    let inside = rest < count;
-                    rest -= if inside { 0 } else { count };
-                    inside
+                    match rest.checked_sub(count) {
+                        Some(behind) => rest = behind,
+                        None => return true,
+                    }
+                    false
                 })?;
                 (
                     run.start.checked_add(rest.checked_mul(run.duration)?)?,
@@ -212,7 +215,7 @@ impl Representation {
         let length = period.end.map(|end| end - period.start);
         if !mpd.dynamic {
             let count = (length? / duration - 1e-9).ceil();
-            return (1.0..1e12).contains(&count).then_some((0, count as u64 - 1));
+            return Some((0, last_of(count)?));
         }
         let elapsed = now.duration_since(mpd.availability_start?).as_secs_f64() - period.start;
         let offset = Some(template.availability_offset)
@@ -226,12 +229,10 @@ impl Representation {
         } else {
             (reach / duration + 1e-9).floor()
         };
-        if !(1.0..1e12).contains(&count) {
-            return None;
-        }
+        let newest = last_of(count)?;
         let depth = mpd.time_shift_buffer_depth.unwrap_or(f64::INFINITY);
         let oldest = ((elapsed - depth) / duration - 1.0).ceil().max(0.0);
-        Some(((oldest as u64).min(count as u64 - 1), count as u64 - 1))
+        Some(((oldest as u64).min(newest), newest))
     }
 
     /// The newest segment at an instant.
@@ -270,6 +271,13 @@ impl Representation {
         }
         out
     }
+}
+
+/// Position of the last of so many segments. A period of negative length has none, and a count beyond any
+/// stream is a mistake in the MPD.
+fn last_of(count: f64) -> Option<u64> {
+    let count = Some(count).filter(|count| (1.0..1e12).contains(count))?;
+    (count as u64).checked_sub(1)
 }
 
 impl Template {

@@ -154,3 +154,26 @@ fn a_patch_names_its_mpd_and_its_changes() {
         "line 2: move must be add, replace or remove"
     );
 }
+
+#[test]
+fn a_period_of_negative_length_and_times_of_64_bits_are_survived() {
+    let text = "<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" mediaPresentationDuration=\"PT6S\">\n\
+        <Period start=\"PT12M34S\"><AdaptationSet contentType=\"video\"><SegmentTemplate duration=\"2\" media=\"$Number$.m4s\"/>\n\
+        <Representation id=\"v\" bandwidth=\"1000\"/></AdaptationSet></Period></MPD>";
+    let ends_before = parse(text.as_bytes()).unwrap();
+    assert_eq!(available(&ends_before, "2026-11-23T12:00:00Z"), None);
+    for (from, to, expected) in [
+        (0, u64::MAX, i64::MAX),
+        (u64::MAX - 1, 0, i64::MIN),
+        (1 << 63, (1 << 63) + 5, 4),
+    ] {
+        let run = |start| Run {
+            start,
+            duration: 1,
+            count: Some(1),
+            line: 1,
+        };
+        let runs = vec![run(from), run(to)];
+        assert_eq!(Timeline { runs }.jumps().collect::<Vec<_>>(), [(1, expected)]);
+    }
+}

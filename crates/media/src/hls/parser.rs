@@ -158,7 +158,7 @@ impl<'a> Parser<'a> {
             }
             "EXT-X-DISCONTINUITY" => {
                 self.discontinuity = true;
-                self.discontinuities += 1;
+                self.discontinuities = self.discontinuities.saturating_add(1);
             }
             "EXT-X-GAP" => self.gap = true,
             "EXT-X-BITRATE" => self.bitrate = self.whole(line, "EXT-X-BITRATE", value),

@@ -176,3 +176,11 @@ fn reading_goes_on_behind_a_mistake_and_every_mistake_names_line_and_tag() {
         ]
     );
 }
+
+#[test]
+fn discontinuities_are_counted_as_far_as_64_bits_reach() {
+    let list = media(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-DISCONTINUITY-SEQUENCE:18446744073709551615\n#EXTINF:2,\n1.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\n2.ts\n",
+    );
+    assert_eq!(list.segments[1].discontinuity_sequence, u64::MAX);
+}
