@@ -5,6 +5,8 @@
 //! one file for each group, pure functions of the two, the settings and the time. [`experience`] computes
 //! what a viewer would notice. Nothing here does I/O or reads a clock.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 pub mod catalogue;
 pub mod experience;
 mod findings;

@@ -373,7 +373,7 @@ fn failover(case: &mut Case<'_>) {
     let evidence = locations.iter().find_map(|l| match &l.newest {
         Err(error) => Some(wrong(format!("{} does not serve the stream: {error}", l.name))),
         Ok(number) => {
-            let behind = (newest? - number) as f64 / l.step.max(f64::MIN_POSITIVE);
+            let behind = newest?.saturating_sub(*number) as f64 / l.step.max(f64::MIN_POSITIVE);
             (behind > limit).then(|| {
                 let what = wrong(format!("{} is behind the other locations", l.name));
                 what.expected(format!("at most {limit:.0} segments"))
@@ -433,7 +433,7 @@ fn tokens(case: &mut Case<'_>) {
     let evidence = leaks.first().and_then(|t| {
         let more = match leaks.len() {
             1 => String::new(),
-            n => format!(" (and {} more)", n - 1),
+            n => format!(" (and {} more)", n.saturating_sub(1)),
         };
         Some(wrong(format!("the {} is served {}{more}", t.target, t.case?)).expected("a refusal"))
     });

@@ -37,7 +37,7 @@ fn rungs(case: &mut Case<'_>) {
     if expect.min_rungs.is_none() && expect.bitrates.is_empty() {
         return case.findings.skip(Check::A01, None, "no rungs are expected");
     }
-    let near = |wanted: &u64| found.iter().any(|rate| rate.abs_diff(*wanted) * 10 <= *wanted);
+    let near = |wanted: &u64| found.iter().any(|rate| rate.abs_diff(*wanted) <= *wanted / 10);
     let seen = || {
         found
             .iter()

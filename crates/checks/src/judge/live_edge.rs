@@ -243,13 +243,14 @@ fn history(case: &mut Case<'_>) {
             let removed = marked.iter().filter(|m| **m < first.sequence).count() as u64;
             let bare = u64::from(marked.contains(&first.sequence) && !first.discontinuity);
             let found = media.discontinuity_sequence;
-            let right = (sequence + removed..=sequence + removed + bare).contains(&found);
+            let least = sequence.saturating_add(removed);
+            let right = (least..=least.saturating_add(bare)).contains(&found);
             (!right).then(|| {
                 wrong(format!(
                     "the discontinuity sequence of {} is wrong",
                     rendition.label
                 ))
-                .expected((sequence + removed).to_string())
+                .expected(least.to_string())
                 .seen(found.to_string())
             })
         });
@@ -404,7 +405,7 @@ fn spread(case: &mut Case<'_>) {
     let limit = case.threshold(Check::L10, 2.0);
     let (least, most) = (found.iter().min_by_key(|f| f.1), found.iter().max_by_key(|f| f.1));
     let evidence = least.zip(most).and_then(|(least, most)| {
-        let apart = (most.1 - least.1) as f64 / least.0.step.max(f64::MIN_POSITIVE);
+        let apart = most.1.saturating_sub(least.1) as f64 / least.0.step.max(f64::MIN_POSITIVE);
         (apart > limit).then(|| {
             wrong(format!(
                 "{} serves another live edge than {}",
@@ -537,7 +538,7 @@ fn dash_rules(case: &mut Case<'_>, mpd: &Mpd) {
                         && before
                             .periods
                             .iter()
-                            .any(|(b, s)| b == id && (s - start).abs() > 1)
+                            .any(|(b, s)| b == id && s.abs_diff(*start) > 1)
                 });
                 let renamed = now.representations.iter().find(|(period, ids)| {
                     before

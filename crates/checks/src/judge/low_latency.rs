@@ -141,7 +141,7 @@ fn reports(low: &[(usize, &Media)]) -> Option<crate::findings::Evidence> {
         .flat_map(|(_, m)| &m.rendition_reports)
         .find_map(|report| {
             let last = report.last_msn?;
-            (last + 2 < slowest).then(|| {
+            (last.saturating_add(2) < slowest).then(|| {
                 let what = wrong("a rendition report lags behind its playlist").line(report.line);
                 what.expected(format!("about {slowest}")).seen(last.to_string())
             })

@@ -48,7 +48,7 @@ fn strict(problems: &[Problem]) -> Option<crate::findings::Evidence> {
     let first = problems.first()?;
     let more = match problems.len() {
         1 => String::new(),
-        n => format!(" (and {} more)", n - 1),
+        n => format!(" (and {} more)", n.saturating_sub(1)),
     };
     Some(wrong(format!("{first}{more}")))
 }

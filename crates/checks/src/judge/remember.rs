@@ -151,9 +151,10 @@ pub(super) fn open_break(case: &Case<'_>) -> Option<OpenBreak> {
         .renditions()
         .filter_map(|(_, r)| r.media())
         .find_map(ads::going_on)?;
-    let by_playlist = now
-        .elapsed
-        .map(|seconds| case.now() - SignedDuration::from_secs_f64(seconds.clamp(0.0, 1e6)));
+    let by_playlist = now.elapsed.and_then(|seconds| {
+        let elapsed = SignedDuration::try_from_secs_f64(seconds.clamp(0.0, 1e6)).ok()?;
+        case.now().checked_sub(elapsed).ok()
+    });
     let known = case.before.open_break.as_ref();
     let same = known.filter(|k| now.opening.is_none() || k.opening.is_none() || now.opening == k.opening);
     Some(match same {

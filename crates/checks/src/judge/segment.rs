@@ -145,7 +145,7 @@ fn complete(segment: &Segment) -> bool {
     let reach = || {
         let head = segment.head.as_ref()?.as_ref().ok()?;
         let last = head.fragments.last()?.samples.last()?;
-        Some(last.offset + u64::from(last.size))
+        Some(last.offset.saturating_add(u64::from(last.size)))
     };
     segment.whole
         || (fragments >= 1 && segment.size.is_some() && reach().is_some_and(|end| Some(end) >= segment.size))
@@ -298,8 +298,11 @@ fn codec_fits(said: &str, real: &str) -> bool {
     }
     match family {
         "avc1" | "avc3" => {
-            let byte =
-                |text: &str, at: usize| text.get(at..at + 2).and_then(|t| u8::from_str_radix(t, 16).ok());
+            let byte = |text: &str, at: usize| {
+                text.get(at..)?
+                    .get(..2)
+                    .and_then(|t| u8::from_str_radix(t, 16).ok())
+            };
             let (profile, level) = (byte(said_rest, 0), byte(said_rest, 4));
             let (real_profile, real_level) = (byte(rest, 0), byte(rest, 4));
             // Old playlists write avc1.66.30; those are not compared.
