@@ -214,7 +214,7 @@ async fn low_latency(
         ("a part without a segment", "_HLS_part=1".to_owned()),
         (
             "a segment far in the future",
-            format!("_HLS_msn={}", newest + 100),
+            format!("_HLS_msn={}", newest.saturating_add(100)),
         ),
     ] {
         if let Ok(fetched) = fetcher.get(&ask(query), &Ask::manifest()).await {
@@ -239,7 +239,7 @@ async fn low_latency(
 
 /// Segment and part that come next.
 fn next(media: &Media, newest: u64) -> (u64, u64) {
-    (newest + 1, media.parts.len() as u64)
+    (newest.saturating_add(1), media.parts.len() as u64)
 }
 
 fn media_of(fetched: &Fetched) -> Option<Media> {

@@ -153,7 +153,7 @@ fn edge(representation: &Representation, mpd: &Mpd, period: &Period, now: Timest
         duration: last.duration,
         longest: longest(representation).unwrap_or(last.duration),
         window: last.end() - first.start,
-        count: newest - oldest + 1,
+        count: newest.saturating_sub(oldest).saturating_add(1),
         clocked,
     })
 }
@@ -210,7 +210,7 @@ fn wanted(
     if let Addressing::Single { init: range, index } = &representation.segments {
         // The whole representation is one file: its head is init segment, and perhaps index.
         let head = range.or(index.map(|(first, _)| (0, first.saturating_sub(1))));
-        let range = head.map(|(first, last)| (first, last.saturating_sub(first) + 1));
+        let range = head.map(|(first, last)| (first, last.saturating_sub(first).saturating_add(1)));
         let subtitles = matches!(
             representation.mime_type.as_deref(),
             Some("text/vtt" | "application/ttml+xml")
@@ -247,7 +247,7 @@ fn wanted(
         second: at(second),
         // The very oldest may leave while we ask for it.
         oldest: at(oldest
-            .map(|o| o + 1)
+            .and_then(|o| o.checked_add(1))
             .filter(|o| mpd.dynamic && newest.is_some_and(|n| *o < n))),
         ..Wanted::default()
     }

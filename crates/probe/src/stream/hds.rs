@@ -49,7 +49,7 @@ pub(super) async fn gather(
             key: format!("media/{rate}/{n}"),
             label: format!("video {} ({rate} kbit/s)", n + 1),
             declared: Declared {
-                bandwidth: rate * 1000,
+                bandwidth: rate.saturating_mul(1000),
                 size: media.size,
                 ..Declared::default()
             },
@@ -131,9 +131,8 @@ fn edge(bootstrap: &Bootstrap) -> Edge {
             .max()
             .map_or(seconds, |d| f64::from(d) / scale),
         window: end.saturating_sub(first) as f64 / scale,
-        count: u64::from(
-            number.saturating_sub(bootstrap.fragment_runs.first().map_or(number, |r| r.first)) + 1,
-        ),
+        count: u64::from(number.saturating_sub(bootstrap.fragment_runs.first().map_or(number, |r| r.first)))
+            .saturating_add(1),
         clocked: false,
     }
 }

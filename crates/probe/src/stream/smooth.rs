@@ -55,7 +55,7 @@ pub(super) async fn gather(
                     stream.line,
                 )?,
                 range: None,
-                number: milliseconds(chunk.time + chunk.duration, stream.timescale),
+                number: milliseconds(chunk.time.saturating_add(chunk.duration), stream.timescale),
                 duration: chunk.duration as f64 / stream.timescale as f64,
                 time: Some(chunk.time),
                 discontinuity: false,
@@ -100,7 +100,7 @@ fn rendition(
     let scale = stream.timescale as f64;
     let there = || stream.fragments.iter().filter(|c| c.duration > 0);
     let edge = there().next_back().zip(there().next()).map(|(last, first)| {
-        let end = last.time + last.duration;
+        let end = last.time.saturating_add(last.duration);
         let longest = there().map(|c| c.duration).max().unwrap_or(0) as f64 / scale;
         Edge {
             number: milliseconds(end, stream.timescale),
@@ -109,7 +109,7 @@ fn rendition(
             position: Some(end as f64 / scale),
             duration: last.duration as f64 / scale,
             longest,
-            window: (end - first.time) as f64 / scale,
+            window: end.saturating_sub(first.time) as f64 / scale,
             count: stream.fragments.len() as u64,
             clocked: false,
         }
