@@ -12,6 +12,8 @@ mod crds;
 mod known;
 mod metered;
 mod options;
+#[cfg(test)]
+mod pods;
 mod pool;
 mod pressure;
 mod probe;

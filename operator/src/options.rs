@@ -44,6 +44,10 @@ pub struct Options {
     /// Pull policy of the runners' image, and of that one.
     #[arg(long, env = "DRMWATCH_RUNNER_PULL_POLICY", default_value = "IfNotPresent")]
     pub runner_pull_policy: String,
+    /// Names of the Secrets with credentials for the registry of both images: `NAME,NAME`. Each must exist in every namespace
+    /// that holds a RunnerPool, because runners, Jobs and reports run there.
+    #[arg(long, env = "DRMWATCH_IMAGE_PULL_SECRETS", value_delimiter = ',', value_parser = secret_name)]
+    pub image_pull_secrets: Vec<String>,
     /// What tenants' objectives become.
     #[arg(long, env = "DRMWATCH_OBJECTIVES", value_enum, default_value = "none")]
     pub objectives: ObjectivesAs,
@@ -113,4 +117,43 @@ pub enum RulesScope {
 fn label(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Checks the name of a Secret as the API server does: a DNS subdomain.
+fn secret_name(text: &str) -> Result<String, String> {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let part = |part: &str| {
+        part.starts_with(alphanumeric)
+            && part.ends_with(alphanumeric)
+            && part.chars().all(|c| alphanumeric(c) || c == '-')
+    };
+    if text.len() > 253 || !text.split('.').all(part) {
+        return Err("must be the name of a Secret: lowercase letters, digits, '-' and '.'".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pull_secrets_are_names_separated_by_commas() {
+        let parse = |text: &str| {
+            Options::try_parse_from(["operator".to_owned(), format!("--image-pull-secrets={text}")])
+        };
+        let names = |text: &str| parse(text).unwrap().image_pull_secrets;
+        assert_eq!(names("registry"), ["registry"]);
+        assert_eq!(
+            names("registry,mirror.example-1"),
+            ["registry", "mirror.example-1"]
+        );
+        for wrong in ["", "a,", "Registry", "a b", "-a", "a..b", "{name: a}"] {
+            let said = parse(wrong).unwrap_err().to_string();
+            assert!(
+                said.contains("--image-pull-secrets") && said.contains("name of a Secret"),
+                "{wrong}: {said}"
+            );
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! RunnerPools: a Deployment with its own identity, rights and disruption budget.
 
-mod objects;
+pub mod objects;
 
 use crate::{
     apply,
@@ -29,7 +29,7 @@ use kube::{
         watcher,
     },
 };
-pub use objects::{environment, pod_security, restricted, results_volumes, volumes};
+pub use objects::{environment, pod_security, pull_secrets, restricted, results_volumes, volumes};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc::UnboundedSender;
 

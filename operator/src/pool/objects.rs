@@ -124,6 +124,7 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
                 "metadata": { "labels": labels },
                 "spec": {
                     "serviceAccountName": name,
+                    "imagePullSecrets": pull_secrets(options),
                     "terminationGracePeriodSeconds": 45,
                     "nodeSelector": spec.node_selector,
                     "tolerations": spec.tolerations,
@@ -196,6 +197,16 @@ pub fn pod_security() -> Value {
         "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532,
         "seccompProfile": { "type": "RuntimeDefault" },
     })
+}
+
+/// Secrets with which the kubelet pulls the images of a pod. Null if there are none: then the field is left out.
+pub fn pull_secrets(options: &Options) -> Value {
+    let names = options.image_pull_secrets.iter();
+    let references: Vec<Value> = names.map(|name| json!({ "name": name })).collect();
+    if references.is_empty() {
+        return Value::Null;
+    }
+    json!(references)
 }
 
 /// Volumes, mounts and environment of the claims of a pool.

@@ -5,7 +5,7 @@ use super::plan_secret;
 use crate::{
     metered::Error,
     options::Options,
-    pool::{environment, pod_security, restricted, volumes},
+    pool::{environment, pod_security, pull_secrets, restricted, volumes},
 };
 use drmwatch_api::{DrmProbe, RunnerPool};
 use drmwatch_plan::{Plan, phase};
@@ -40,6 +40,7 @@ pub fn build(plan: &Plan, probe: &DrmProbe, pool: &RunnerPool, options: &Options
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": false,
+            "imagePullSecrets": pull_secrets(options),
             "nodeSelector": pool.spec.node_selector,
             "tolerations": pool.spec.tolerations,
             "securityContext": pod_security(),

@@ -1,6 +1,6 @@
 //! DrmProbes: plans, CronJobs, conditions.
 
-mod cron_job;
+pub mod cron_job;
 mod dereference;
 mod job_outcome;
 mod plan_secret;

@@ -1,6 +1,6 @@
 //! SlaReports: a CronJob that delivers, in the namespace of the pool whose results are reported, and what came of it.
 
-mod objects;
+pub mod objects;
 mod outcome;
 
 use crate::{

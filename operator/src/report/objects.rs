@@ -3,7 +3,7 @@
 use crate::{
     metered::Error,
     options::Options,
-    pool::{environment, pod_security, restricted, results_volumes},
+    pool::{environment, pod_security, pull_secrets, restricted, results_volumes},
 };
 use drmwatch_api::{RunnerPool, SlaReport};
 use drmwatch_plan::{REPORT_KEY, ReportPlan};
@@ -90,6 +90,7 @@ pub fn cron_job(
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": false,
+            "imagePullSecrets": pull_secrets(options),
             "nodeSelector": pool.spec.node_selector,
             "tolerations": pool.spec.tolerations,
             "securityContext": pod_security(),
