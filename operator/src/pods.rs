@@ -85,6 +85,11 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+fn with_a_private_registry_these_are_built() {
+    insta::assert_yaml_snapshot!(built(&options(&["--image-pull-secrets=registry,mirror"])));
+}
+
+#[test]
 fn every_pod_has_the_pull_secrets_and_none_has_an_empty_list() {
     let expected = json!([{ "name": "registry" }, { "name": "mirror" }]);
     for (file, object) in built(&options(&["--image-pull-secrets=registry,mirror"])) {
