@@ -1,6 +1,7 @@
 //! RunnerPools: a Deployment with its own identity, rights and disruption budget.
 
 pub mod objects;
+mod readiness;
 
 use crate::{
     apply,
@@ -30,8 +31,12 @@ use kube::{
     },
 };
 pub use objects::{environment, pod_security, pull_secrets, restricted, results_volumes, volumes};
+use readiness::{Obstacles, Replicas};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc::UnboundedSender;
+
+/// After how long a pool whose runners are not ready is looked at again.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Reconciles pools for as long as it is let.
 pub async fn run(
@@ -84,7 +89,7 @@ async fn reconcile(pool: &RunnerPool, context: &Context) -> Result<Action, Error
         return Ok(Action::await_change());
     }
     let problems = check_pool(pool);
-    let mut replicas = (0, 0, 0);
+    let (mut replicas, mut obstacles) = (Replicas::default(), Obstacles::default());
     if problems.is_empty() {
         let built = objects::build(pool, &context.options)?;
         cache_key(pool, &namespace, context).await?;
@@ -95,31 +100,20 @@ async fn reconcile(pool: &RunnerPool, context: &Context) -> Result<Action, Error
         apply::apply(context, &built.deployment).await?;
         let live: Api<Deployment> = Api::namespaced(context.client.clone(), &namespace);
         let live = live.get(&objects::name(pool)).await?.status.unwrap_or_default();
-        replicas = (
-            live.replicas.unwrap_or(0),
-            live.ready_replicas.unwrap_or(0),
-            live.updated_replicas.unwrap_or(0),
-        );
+        replicas = Replicas {
+            all: live.replicas.unwrap_or(0),
+            ready: live.ready_replicas.unwrap_or(0),
+            updated: live.updated_replicas.unwrap_or(0),
+        };
+        obstacles = Obstacles::find(pool, !replicas.suffice(pool.spec.replicas), context).await?;
     }
     let wanted = pool.spec.replicas;
     let owner = Owner::pool(&context.options.region, &namespace, &pool.name_any());
     context.metrics.set(&POOL_WANTED, &owner, &[], wanted.into());
-    context.metrics.set(&POOL_READY, &owner, &[], replicas.1.into());
-    let ready = match problems.first() {
-        Some(problem) => Wanted::new(condition::READY, "False", "Invalid", problem.to_string()),
-        None if replicas.1 >= wanted && replicas.2 >= wanted => Wanted::new(
-            condition::READY,
-            "True",
-            "Available",
-            format!("{} of {wanted} runners are ready", replicas.1),
-        ),
-        None => Wanted::new(
-            condition::READY,
-            "False",
-            "Unavailable",
-            format!("{} of {wanted} runners are ready", replicas.1),
-        ),
-    };
+    context
+        .metrics
+        .set(&POOL_READY, &owner, &[], replicas.ready.into());
+    let ready = readiness::ready(pool, &problems, replicas, &obstacles);
     let saturated = saturated(pool, &namespace, context).await?;
     let before = pool.status.clone().unwrap_or_default();
     let now = drmwatch_program::now();
@@ -127,8 +121,8 @@ async fn reconcile(pool: &RunnerPool, context: &Context) -> Result<Action, Error
     let (conditions, transitions) = merge(&before.conditions, &wanted, pool.metadata.generation, now);
     let after = RunnerPoolStatus {
         observed_generation: pool.metadata.generation,
-        replicas: replicas.0,
-        ready_replicas: replicas.1,
+        replicas: replicas.all,
+        ready_replicas: replicas.ready,
         selector: Some(objects::selector(pool)),
         conditions,
     };
@@ -139,6 +133,10 @@ async fn reconcile(pool: &RunnerPool, context: &Context) -> Result<Action, Error
                 .event(pool, is_good(&news), &news.reason, &news.message)
                 .await;
         }
+    }
+    // A pod that waits for its image changes nothing that is watched, and neither does a Secret that comes to be.
+    if problems.is_empty() && (obstacles.any() || !replicas.suffice(pool.spec.replicas)) {
+        return Ok(Action::requeue(LOOK));
     }
     Ok(Action::await_change())
 }
