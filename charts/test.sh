@@ -34,6 +34,30 @@ refused "a copy of nothing" "there is nothing to copy" --set region=eu --set res
 refused "a bad range" "allowCidrs" --set region=eu --set 'runners.pool.egress.allowCidrs={10.0.0.0}'
 ! grep -nE 'verbs: .*\*|resources: .*\*|apiGroups: .*\*' templates/*.yaml || { echo "a wildcard in RBAC"; exit 1; }
 ok "no wildcard in RBAC"
+refused "a pull Secret that is no object" pullSecrets --set region=eu --set 'image.pullSecrets={registry}'
+refused "a pull Secret that is no name" pullSecrets --set region=eu --set 'image.pullSecrets[0].name=My Registry'
+# Everything is switched on here: a template whose pods are not rendered fails the second check.
+everything=(-f examples/eu-central.yaml --set 'image.pullSecrets[0].name=one' --set 'image.pullSecrets[1].name=two')
+pods=$("$helm" template drmwatch . "${everything[@]}" "${kube[@]}" --include-crds=false | awk '
+  function judge() {
+    for (i = 1; i <= pods; i++) if (secrets[at[i]] != "one two") { print "forgets image.pullSecrets: " kind " of " source; wrong = 1 }
+    pods = 0; delete secrets; key = ""
+  }
+  /^---/ { judge() }
+  /^# Source: / { source = $3; sub(/.*\//, "", source) }
+  /^kind: / { kind = $2 }
+  # A key at the same depth as the containers, whose items follow it.
+  key != "" && match($0, /^ *- name: /) && RLENGTH - 8 >= length(key) { secrets[key] = secrets[key] (secrets[key] == "" ? "" : " ") $3; next }
+  { key = "" }
+  match($0, /^ *imagePullSecrets:$/) { key = substr($0, 1, index($0, "i") - 1); next }
+  match($0, /^ *containers:$/) { at[++pods] = substr($0, 1, index($0, "c") - 1); print source; next }
+  /(^|[^a-zA-Z])containers: *[^ ]/ && !/^ *#/ { print "containers in one line can not be checked: " source; wrong = 1 }
+  END { judge(); exit wrong }') || { grep ' ' <<<"$pods"; exit 1; }
+for file in $(grep -lE '^ *(- )?containers:' templates/*); do
+  file=$(basename "$file")
+  [ "$(grep -cx "$file" <<<"$pods")" -ge "$(grep -cE '^ *(- )?containers:' "templates/$file")" ] || { echo "pods of $file are not rendered by this test"; exit 1; }
+done
+ok "image.pullSecrets in all $(wc -l <<<"$pods") pod templates"
 dashboards=$("$helm" template drmwatch . --set region=eu --set grafana.sidecar.enabled=true --set grafana.operator.enabled=true "${kube[@]}" -s templates/dashboards.yaml)
 count=0
 for file in files/dashboards/*.json; do
