@@ -32,7 +32,7 @@ for need in "$@"; do
     lacks etcd etcd-server; lacks containerd containerd; lacks runc runc; lacks iptables iptables
     lacks conntrack conntrack; lacks buildah buildah; lacks jq jq; lacks ip iproute2; lacks openssl openssl
     lacks curl curl; lacks nft nftables; lacks nsenter util-linux; lacks sysctl procps; lacks promtool prometheus
-    lacks prometheus-alertmanager prometheus-alertmanager
+    lacks prometheus-alertmanager prometheus-alertmanager; lacks docker-registry docker-registry; lacks htpasswd apache2-utils
     [ -x /usr/lib/cni/ptp ] || packages+=(containernetworking-plugins)
     ;;
   *) echo "need.sh: unknown need $need" >&2; exit 2 ;;
