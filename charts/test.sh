@@ -17,6 +17,35 @@ for example in examples/*.yaml; do
   diff -u "tests/golden/$name.yaml" <(echo "$rendered") || { echo "the chart renders otherwise; run make generate"; exit 1; }
   ok "lint and golden of $name"
 done
+# `helm template` leaves NOTES.txt out: here the notes are the value of a ConfigMap.
+noted=$(mktemp -d)
+trap 'rm -rf "$noted"' EXIT
+cp -R Chart.yaml values.yaml values.schema.json files templates "$noted"
+{ echo '{{- define "notes" -}}'; cat templates/NOTES.txt; echo '{{- end -}}'; } >"$noted/templates/_notes.tpl"
+printf 'notes: |\n{{ include "notes" . | indent 2 }}\n' >"$noted/templates/notes.yaml"
+notes() { "$helm" template drmwatch "$noted" -n drmwatch-system -s templates/notes.yaml "${kube[@]}" "$@" | sed '1,/^notes: |$/d; s/^  //'; }
+for example in examples/*.yaml; do
+  name=$(basename "$example" .yaml)
+  said=$(notes -f "$example")
+  [ -z "${UPDATE:-}" ] || echo "$said" >"tests/golden/$name.notes.txt"
+  diff -u "tests/golden/$name.notes.txt" <(echo "$said") || { echo "the notes of $name are others; run make generate"; exit 1; }
+  ok "notes of $name"
+done
+warned() { # text, yes or no, flags
+  local text=$1 expected=$2 said; shift 2
+  said=$(notes --set region=eu "$@")
+  if grep -qF "$text" <<<"$said"; then [ "$expected" = yes ]; else [ "$expected" = no ]; fi || { echo "notes: '$text' expected: $expected, with $*:"; echo "$said"; exit 1; }
+  ok "notes: $expected '$text' with ${*:-defaults}"
+}
+warned "public addresses only" yes
+warned "public addresses only" no --set 'runners.pool.egress.allowCidrs={10.0.0.0/8}'
+warned "No alert rules are installed" no
+warned "No alert rules are installed" yes --set rules.configMap=false
+warned "image.pullSecrets is empty" yes --set image.repository=registry.example/team
+warned "image.pullSecrets is empty" no --set image.repository=registry.example/team --set 'image.pullSecrets[0].name=pull'
+warned "image.repository is localhost" yes
+warned "NetworkPolicies are off" yes --set networkPolicy.enabled=false
+warned "The pool has no runners" yes --set runners.pool.replicas=0
 refused() { # what, expected, flags
   local what=$1 expected=$2 said; shift 2
   if said=$("$helm" template x . "${kube[@]}" "$@" 2>&1); then echo "accepted: $what"; exit 1; fi
@@ -74,7 +103,7 @@ done
 [ $count = 16 ] || { echo "$count dashboards rendered"; exit 1; }
 ok "$count dashboards rendered as they are"
 mutants=$(mktemp -d)
-trap 'rm -rf "$mutants"' EXIT
+trap 'rm -rf "$mutants" "$noted"' EXIT
 mkdir -p "$mutants/files/rules" "$mutants/tests/objectives"
 cp files/rules/*.yaml "$mutants/files/rules"
 cp tests/{infrastructure,regional,global,objectives-regional,objectives-global}.yaml "$mutants/tests"
