@@ -11,7 +11,6 @@ mod work;
 mod zendesk;
 
 use alertmanager::Alertmanagers;
-use clap::Parser;
 use drmwatch_metrics::{BRIDGE_INFO, Metrics, Owner};
 use drmwatch_program::{Health, asked_to_stop};
 use drmwatch_tickets::Key;
@@ -26,17 +25,21 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 use store::Store;
-use tokio::{net::TcpListener, time::Instant};
+use tokio::time::Instant;
 use tracing::{error, info};
 use work::{Wake, Worker, stuck};
 use zendesk::Zendesk;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = match drmwatch_program::arguments() {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
     drmwatch_program::init(options.log_json);
     match run(options).await {
-        Ok(code) => code,
+        // Only --selftest prints.
+        Ok(code) => drmwatch_program::finish(code, 1),
         Err(error) => {
             error!(%error, "the bridge can't go on");
             ExitCode::FAILURE
@@ -102,7 +105,7 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
         metrics,
         installation: options.installation.clone(),
     });
-    let listener = TcpListener::bind(options.listen).await?;
+    let listener = drmwatch_program::listen(options.listen).await?;
     info!(webhooks = %listener.local_addr()?, metrics = %address, zendesk = options.zendesk_url, "bridge");
     health.set_ready(true);
     tokio::spawn(worker.clone().sweep());

@@ -5,6 +5,7 @@ use crate::{
     options::Options,
     zendesk::{Error, Zendesk},
 };
+use drmwatch_program::say;
 use drmwatch_tickets::Frozen;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -15,8 +16,8 @@ pub async fn run(zendesk: &Zendesk, options: &Options) -> ExitCode {
     let mut say = |what: &str, result: Result<String, Error>| {
         well &= result.is_ok();
         match result {
-            Ok(said) => println!("ok    {what}{}{said}", if said.is_empty() { "" } else { ": " }),
-            Err(error) => println!("FAIL  {what}: {error}"),
+            Ok(said) => say!("ok    {what}{}{said}", if said.is_empty() { "" } else { ": " }),
+            Err(error) => say!("FAIL  {what}: {error}"),
         }
     };
     let name = |user: Value| format!("{} ({})", user["user"]["name"], user["user"]["role"]);

@@ -3,6 +3,7 @@
 use crate::folder::{self, Error};
 use clap::Args;
 use drmwatch_alerts::{Platform, Ways, alertmanager_yml};
+use drmwatch_program::{note, say};
 use drmwatch_tickets::Key;
 use kube::ResourceExt;
 use std::{
@@ -76,14 +77,14 @@ impl Alertmanager {
         let path = self.out.join("alertmanager.yml");
         let text = HEAD.to_owned() + &serde_saphyr::to_string(&config)?;
         fs::write(&path, text).map_err(folder::io(&path))?;
-        println!("{}", path.display());
+        say!("{}", path.display());
         if self.channel.is_none() {
-            eprintln!(
+            note!(
                 "caution: without --channel nobody hears of what is about no tenant: the watchers, above all"
             );
         }
         let need =
-            |name: &str, what: &str| eprintln!("needs {}/{name}: {what}", self.secrets.trim_end_matches('/'));
+            |name: &str, what: &str| note!("needs {}/{name}: {what}", self.secrets.trim_end_matches('/'));
         if self.channel.is_some() {
             need(
                 "platform.slack",
@@ -107,13 +108,13 @@ impl Alertmanager {
             match (&alerting.zendesk, &self.bridge, &key) {
                 (None, _, _) => {}
                 (Some(_), None, _) => {
-                    eprintln!("caution: {namespace}/{name} wants tickets, which takes --bridge")
+                    note!("caution: {namespace}/{name} wants tickets, which takes --bridge")
                 }
                 (Some(_), Some(_), None) => need(&file, "the tenant's token (--bridge-key writes it)"),
                 (Some(_), Some(_), Some(key)) => {
                     let path = self.out.join(file);
                     secret(&path, &key.token(&namespace, &name)).map_err(folder::io(&path))?;
-                    println!("{}", path.display());
+                    say!("{}", path.display());
                 }
             }
         }

@@ -6,6 +6,7 @@ use crate::{
     progress,
 };
 use clap::Args;
+use drmwatch_program::say;
 use drmwatch_results::{
     consolidate::{Consolidator, Done, Settings},
     keep::{self, Retention},
@@ -149,7 +150,7 @@ impl Consolidate {
                 bar.inc(1);
             }
             bar.finish_and_clear();
-            println!(
+            say!(
                 "{} tenants: {} records read, {} periods written, {} unchanged{}",
                 tenants.len(),
                 all.records,

@@ -13,6 +13,7 @@ use drmwatch_api::{MaintenanceMeans, NoDataMeans, ReportFormat};
 use drmwatch_plan::{
     REPORT_KEY, Redactor, ReportOutcome, ReportPlan, ReportTenant, Secrets, Undelivered, due,
 };
+use drmwatch_program::say;
 use drmwatch_results::{
     Delivery, Store,
     sign::Signer,
@@ -93,10 +94,10 @@ impl Deliver {
             at: self.at,
         };
         let outcome = block(round.until(Instant::now() + Duration::from_secs(self.patience)))?;
-        println!("{}", told(&outcome));
+        say!("{}", told(&outcome));
         for failure in &outcome.undelivered {
             let to = failure.recipient.as_deref().unwrap_or("anybody");
-            println!("{} of {} to {to}: {}", failure.tenant, failure.from, failure.why);
+            say!("{} of {} to {to}: {}", failure.tenant, failure.from, failure.why);
         }
         if let Some(file) = &self.termination_log {
             let text = serde_json::to_string(&outcome).unwrap_or_default();
@@ -156,7 +157,7 @@ impl Round {
             if outcome.failed == 0 || left.is_zero() {
                 return Ok(outcome);
             }
-            println!(
+            say!(
                 "{}; the next try is in {} s",
                 told(&outcome),
                 pause.min(left).as_secs()
@@ -284,7 +285,7 @@ impl Round {
                 Ok(()) => {
                     delivery.note(&self.store).await?;
                     outcome.delivered += 1;
-                    println!("{} {from} to {}: delivered", tenant.name, recipient.name);
+                    say!("{} {from} to {}: delivered", tenant.name, recipient.name);
                 }
                 Err(error) => failures.push(failure(Some(&recipient.name), error.to_string())),
             }

@@ -2,6 +2,7 @@
 
 use drmwatch_api::EgressPolicy;
 use drmwatch_folder::{Folder, Stage};
+use drmwatch_program::note;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -52,8 +53,8 @@ pub fn exit(result: Result<(), Error>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(2)
+            note!("{error}");
+            ExitCode::from(crate::ERROR)
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     place::{Place, Tenant, block, known, with_ending, write},
 };
 use clap::{Args, Subcommand};
+use drmwatch_program::say;
 use drmwatch_results::{
     keep,
     keys::{KeyError, Names},
@@ -85,7 +86,7 @@ impl Keys {
                             Err(error) => Err(error.into()),
                         }
                     })?;
-                    println!("{tenant} {kek}");
+                    say!("{tenant} {kek}");
                 }
                 Ok(())
             }
@@ -95,7 +96,7 @@ impl Keys {
                     let id = known(&store, &tenant).await?;
                     let kek = store.kms().create(&id).await?;
                     let files = store.rewrap(&id).await?;
-                    println!("{tenant} {kek}: {files} keys of files wrapped anew");
+                    say!("{tenant} {kek}: {files} keys of files wrapped anew");
                     Ok(())
                 })
             }
@@ -111,9 +112,10 @@ impl Keys {
                 block(async {
                     let id = store.tenant(&tenant.namespace, &tenant.name);
                     let stone = keep::shred(&store, &id, &reason, &signer, drmwatch_program::now()).await?;
-                    println!(
+                    say!(
                         "{tenant} {id}: {} versions of its key destroyed, {} files deleted",
-                        stone.keys, stone.files
+                        stone.keys,
+                        stone.files
                     );
                     Ok(())
                 })

@@ -48,8 +48,19 @@ enum Command {
     Verify(verify::Verify),
 }
 
+/// Exit status of an error: what a user wrote is wrong, or something could not be read or written.
+const ERROR: u8 = 2;
+
 fn main() -> ExitCode {
-    match Options::parse().command {
+    let options: Options = match drmwatch_program::arguments() {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    drmwatch_program::finish(run(options.command), ERROR)
+}
+
+fn run(command: Command) -> ExitCode {
+    match command {
         Command::Rules(rules) => rules.run(),
         Command::Alertmanager(alertmanager) => alertmanager.run(),
         Command::Keys(keys) => keys.run(),

@@ -7,6 +7,7 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use drmwatch_postgres::{Done, SCHEMA, Settings, connect, export, grant, setup};
+use drmwatch_program::say;
 use drmwatch_results::sla::Level;
 use jiff::ToSpan;
 use std::{fs, path::PathBuf, process::ExitCode};
@@ -112,7 +113,7 @@ impl Postgres {
     fn work(self) -> Result<(), Error> {
         match self.command {
             Command::Schema => {
-                print!("{SCHEMA}");
+                drmwatch_program::write_text(SCHEMA);
                 Ok(())
             }
             Command::Setup { server } => block(async { Ok(setup(&mut server.client().await?).await?) }),
@@ -149,7 +150,7 @@ impl Postgres {
                         bar.inc(1);
                     }
                     bar.finish_and_clear();
-                    println!(
+                    say!(
                         "{} tenants: {} periods written ({} rows), {} unchanged, {} deleted",
                         tenants.len(),
                         all.written,
@@ -173,7 +174,7 @@ impl Grant {
             let id = known(&store, &self.tenant).await?;
             let client = self.server.client().await?;
             let changed = grant(&client, &self.role, id.as_str(), reads).await?;
-            println!(
+            say!(
                 "{} {} {}{}",
                 self.role,
                 if reads { "reads" } else { "no longer reads" },

@@ -1,11 +1,10 @@
 //! A bar for long work, where somebody looks.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
 
 /// A bar of so many steps; at no terminal there is none.
 pub fn bar(steps: u64, what: &'static str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+    if !drmwatch_program::terminal::can_redraw(&std::io::stderr()) {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(steps);

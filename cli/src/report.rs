@@ -8,6 +8,7 @@ use crate::{
     progress,
 };
 use clap::{Args, ValueEnum};
+use drmwatch_program::say;
 use drmwatch_results::sla::{Hours, Level, MaintenancePolicy, NoDataPolicy, Policy, calendar_periods};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -176,7 +177,7 @@ impl ReportOptions {
         }
         write(&files)?;
         write(&signed)?;
-        println!(
+        say!(
             "{} {} to {}: {}, availability {} %, coverage {} %, {} incidents",
             self.tenant,
             report.from,
@@ -186,7 +187,7 @@ impl ReportOptions {
             report.total.coverage,
             report.incidents.len()
         );
-        files.iter().for_each(|(path, _)| println!("{}", path.display()));
+        files.iter().for_each(|(path, _)| say!("{}", path.display()));
         Ok(())
     }
 }

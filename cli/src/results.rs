@@ -5,6 +5,7 @@ use crate::{
     place::{Days, Place, Tenant, block, known, write},
 };
 use clap::{Args, ValueEnum};
+use drmwatch_program::{note, say};
 use drmwatch_results::{Kind, Record, Store};
 use jiff::{ToSpan, civil::Date, tz::TimeZone};
 use std::{path::PathBuf, process::ExitCode};
@@ -95,7 +96,7 @@ impl Results {
         match &self.out {
             Some(file) => write(&[(file.clone(), found.into_bytes())]),
             None => {
-                println!("{found}");
+                say!("{found}");
                 Ok(())
             }
         }
@@ -153,10 +154,10 @@ impl Results {
         };
         match &self.out {
             Some(file) => write(&[(file.clone(), bytes)])?,
-            None => print!("{}", String::from_utf8_lossy(&bytes)),
+            None => drmwatch_program::write_text(&String::from_utf8_lossy(&bytes)),
         }
         if whole > records.len() {
-            eprintln!("the first {} of {whole} (--limit)", records.len());
+            note!("the first {} of {whole} (--limit)", records.len());
         }
         Ok(())
     }

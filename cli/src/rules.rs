@@ -6,6 +6,7 @@ use drmwatch_alerts::{RuleFile, Scope, infrastructure, objectives, services};
 use drmwatch_api::MonitoredTenant;
 use drmwatch_folder::Folder;
 use drmwatch_plan::Due;
+use drmwatch_program::{note, say};
 use kube::ResourceExt;
 use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 
@@ -60,7 +61,7 @@ impl Rules {
         for (name, file) in files {
             let path = self.out.join(name);
             fs::write(&path, file.runbooks_at(&self.runbooks).yaml(HEAD)?).map_err(folder::io(&path))?;
-            println!("{}", path.display());
+            say!("{}", path.display());
         }
         Ok(())
     }
@@ -90,6 +91,6 @@ fn of_objectives(
     }
     made.cautions
         .iter()
-        .for_each(|c| eprintln!("{namespace}/{name}: caution: {c}"));
+        .for_each(|c| note!("{namespace}/{name}: caution: {c}"));
     Ok((format!("{namespace}.{name}.yaml"), made.file))
 }

@@ -5,6 +5,7 @@ use crate::{
     place::with_ending,
 };
 use clap::Args;
+use drmwatch_program::say;
 use std::{fs, path::PathBuf, process::ExitCode};
 
 /// Verify the detached signatures FILE.sig of files. `openssl pkeyutl -verify -pubin -inkey KEY -rawin -in FILE -sigfile
@@ -32,7 +33,7 @@ impl Verify {
             let text = fs::read(file).map_err(io(file))?;
             let signature = fs::read(&beside).map_err(io(&beside))?;
             match drmwatch_results::sign::verify(&public, &text, &signature) {
-                Ok(()) => println!("{}: signed", file.display()),
+                Ok(()) => say!("{}: signed", file.display()),
                 Err(error) => wrong.push(format!("{}: {error}", file.display())),
             }
         }

@@ -1,5 +1,5 @@
 //! `drmwatch alertmanager`, judged by Debian's amtool.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use std::{
     fs,

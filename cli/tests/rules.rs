@@ -1,5 +1,5 @@
 //! `drmwatch rules` against promtool.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use std::{
     fs,

@@ -22,7 +22,6 @@ mod tenant;
 mod window;
 
 use changes::Changes;
-use clap::Parser;
 use context::Context;
 use drmwatch_metrics::{LEADER, Metrics, Owner, record_reasons};
 use drmwatch_program::{Health, asked_to_stop};
@@ -35,7 +34,10 @@ use tracing::{error, info};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = match drmwatch_program::arguments() {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
     drmwatch_program::init(options.log_json);
     let result = if options.apply_crds {
         crds::apply().await

@@ -13,19 +13,20 @@ mod tls;
 mod tests;
 
 use authority::Cluster;
-use clap::Parser;
 use door::{Door, router};
 use drmwatch_metrics::{Metrics, Owner, READER_INFO};
 use drmwatch_program::{Health, asked_to_stop};
 use drmwatch_results::{Store, keys::Names, kms};
 use options::Options;
 use std::{error::Error, process::ExitCode, sync::Arc};
-use tokio::net::TcpListener;
 use tracing::{error, info};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = match drmwatch_program::arguments() {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
     drmwatch_program::init(options.log_json);
     match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,7 +51,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         Cluster::new(client, options.audiences, metrics.clone()),
         metrics,
     ));
-    let listener = TcpListener::bind(options.listen).await?;
+    let listener = drmwatch_program::listen(options.listen).await?;
     info!(listen = %listener.local_addr()?, metrics = %scraped, tls = options.certificate.is_some(), "reader");
     health.set_ready(true);
     let router = router(door);

@@ -3,7 +3,13 @@
 //! of three steps (token, HLS stream with segment, ClearKey licence); then ten thousand that are not due.
 //!
 //! `make bench`. FLEET_PROBES and FLEET_SECONDS change size and length; an hour is FLEET_SECONDS=3600.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 #[path = "../../crates/probe/benches/common/mod.rs"]
 mod common;

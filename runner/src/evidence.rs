@@ -3,6 +3,7 @@
 use crate::{OUR_ERROR, exit_code};
 use drmwatch_plan::{Outcome, Plan, Verdict};
 use drmwatch_probe::evidence::Evidence;
+use drmwatch_program::say;
 use std::{fs, path::Path, process::ExitCode};
 use tracing::{error, warn};
 
@@ -63,9 +64,9 @@ pub fn replay(file: &Path) -> ExitCode {
             Some(judged) if judged == step.recorded => "judged again, the same",
             Some(_) => "judged again, ANOTHER VERDICT than the record's",
         };
-        println!("{:<24} {said}  ({how})", step.step);
+        say!("{:<24} {said}  ({how})", step.step);
         if !step.message.is_empty() {
-            println!("{:<24} {}", "", step.message);
+            say!("{:<24} {}", "", step.message);
         }
         if verdict == Verdict::Pass {
             verdict = said;
@@ -74,6 +75,6 @@ pub fn replay(file: &Path) -> ExitCode {
     if evidence.outcome.steps.is_empty() {
         verdict = evidence.outcome.verdict;
     }
-    println!("{verdict}");
+    say!("{verdict}");
     exit_code(verdict)
 }

@@ -23,7 +23,6 @@ mod standalone;
 mod stop;
 mod table;
 
-use clap::Parser;
 use drmwatch_probe::{Engine, clock, net::Resolver};
 use options::{Mode, Options};
 use std::{process::ExitCode, sync::Arc};
@@ -43,8 +42,15 @@ fn exit_code(verdict: drmwatch_plan::Verdict) -> ExitCode {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = match drmwatch_program::arguments() {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
     drmwatch_program::init(options.log_json);
+    drmwatch_program::finish(run(options).await, OUR_ERROR)
+}
+
+async fn run(options: Options) -> ExitCode {
     if let Mode::Check(folder) = options.mode() {
         return standalone::check(&folder, &options);
     }

@@ -7,6 +7,7 @@ use crate::{
 };
 use drmwatch_plan::{CREDENTIAL_PREFIX, Due, Outcome, PLAN_KEY, Plan, Secrets, Verdict};
 use drmwatch_probe::{Engine, Prepared, ProbeState};
+use drmwatch_program::{say, try_write};
 use jiff::{SignedDuration, Timestamp};
 use std::{fs, io, path::Path, process::ExitCode, time::Duration};
 use tokio::time::sleep;
@@ -50,12 +51,20 @@ pub async fn run(folder: &Path, options: &Options, engine: &Engine) -> ExitCode 
     };
     results::once(options, &plan, slot, runs.into_iter().flatten()).await;
     let outcome = outcome.1;
-    println!("{}", serde_json::to_string(&outcome).unwrap_or_default());
-    if let Some(path) = options.termination_log.as_deref()
-        && let Err(error) = fs::write(path, message(outcome.clone()))
-    {
-        error!(path = %path.display(), %error, "the termination message can't be written");
-        return ExitCode::from(OUR_ERROR);
+    let text = serde_json::to_string(&outcome).unwrap_or_default();
+    match options.termination_log.as_deref() {
+        None => say!("{text}"),
+        // The kubelet reads the outcome there, and the verdict from the exit status: a container's log that can't be
+        // written changes neither.
+        Some(path) => {
+            if let Err(error) = try_write(&(text + "\n")) {
+                warn!(%error, "the outcome can't be printed");
+            }
+            if let Err(error) = fs::write(path, message(outcome.clone())) {
+                error!(path = %path.display(), %error, "the termination message can't be written");
+                return ExitCode::from(OUR_ERROR);
+            }
+        }
     }
     crate::exit_code(outcome.verdict)
 }

@@ -6,7 +6,7 @@ use drmwatch_folder::Folder;
 use drmwatch_metrics::{MAINTENANCE, Metrics, Owner, PROBE_INFO, RUNNER_INFO, record_reasons};
 use drmwatch_plan::Plan;
 use drmwatch_probe::Engine;
-use drmwatch_program::{Health, asked_to_stop};
+use drmwatch_program::{Health, asked_to_stop, note, say};
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// How often the folder is looked at.
 const RELOAD: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ fn egress(options: &Options) -> EgressPolicy {
 pub fn check(path: &Path, options: &Options) -> ExitCode {
     match drmwatch_folder::read(path, &options.region, &egress(options), drmwatch_program::now()) {
         Ok(folder) if folder.mistakes.is_empty() => {
-            println!(
+            say!(
                 "{} files, {} probes, no mistakes",
                 folder.files,
                 folder.plans.len()
@@ -41,12 +41,12 @@ pub fn check(path: &Path, options: &Options) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(folder) => {
-            folder.mistakes.iter().for_each(|m| println!("{m}"));
-            println!("{} files, {} mistakes", folder.files, folder.mistakes.len());
+            folder.mistakes.iter().for_each(|m| say!("{m}"));
+            say!("{} files, {} mistakes", folder.files, folder.mistakes.len());
             ExitCode::FAILURE
         }
         Err(error) => {
-            println!("{}: {error}", path.display());
+            note!("{}: {error}", path.display());
             ExitCode::from(crate::OUR_ERROR)
         }
     }
@@ -112,8 +112,12 @@ pub async fn run(path: &Path, options: &Options, engine: Arc<Engine>) -> Result<
             }
             looked = Instant::now();
         }
-        if let Some(screen) = &mut screen {
-            screen.draw(&sink.rows(), &address);
+        if let Some(table) = &mut screen
+            && let Err(error) = table.draw(&sink.rows(), &address)
+        {
+            // Probes matter more than who looks at them.
+            warn!(%error, "the table can't be written; probing goes on without it");
+            screen = None;
         }
     }
     health.set_ready(false);

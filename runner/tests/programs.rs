@@ -1,5 +1,5 @@
 //! The runner as a program: `--once` and standalone, against a real world on loopback.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use drmwatch_testkit::{Fault, Ports, World};
 use std::{

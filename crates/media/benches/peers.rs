@@ -4,7 +4,13 @@
 //!
 //! Ours gives more for it: every problem with its line, all keys of a segment, low latency. Theirs stop at the
 //! first error. `cargo bench -p drmwatch-media`, or `make bench`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 use std::{
     fmt::Write,

@@ -1,6 +1,12 @@
 //! Any bytes give a value or an error: never a panic, never a hang. Other people's files are read where
 //! they are at hand; mutations of real documents reach deeper than noise does.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout
+)]
 
 use drmwatch_media::{SegmentKind, bmff, dash, hds, hls, scte35, signal, smooth, text, ts};
 use proptest::prelude::*;

@@ -3,7 +3,7 @@
 //! difference that is known stands in `DIFFERENCES` with whose it is.
 //!
 //! Files: the fuzzer's seeds, our test media, and the corpora beside the checkout where they are.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use drmwatch_media::{
     bmff,

@@ -4,7 +4,13 @@
 //! Ours is the whole engine: address guard, fresh connection, full verification, every phase, redaction, metrics. CPU time
 //! is that of the probing thread, and of the exporter's process; the servers' is not counted. Turn by turn, nine rounds,
 //! ratios with their spread. `make bench`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 mod common;
 

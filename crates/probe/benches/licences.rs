@@ -2,7 +2,13 @@
 //! CPU-second for each system, with the whole engine (connection, wrapper, parse, judge, record) against the test world.
 //!
 //! CPU time is that of the thread that probes; the world runs on threads of its own. `make bench`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 #[path = "../tests/bench/mod.rs"]
 mod bench;

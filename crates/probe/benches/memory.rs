@@ -1,6 +1,12 @@
 //! What one run of a stream step costs: memory, requests and bytes, with two renditions and with a hundred, in
 //! the virtual world of the tests. `cargo bench -p drmwatch-probe`, or `make bench`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 #[path = "../tests/virtual_world/mod.rs"]
 mod virtual_world;

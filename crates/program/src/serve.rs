@@ -16,6 +16,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
+use tokio::net::TcpListener;
 
 /// Whether a program is ready to be relied upon, and whether it works at all. Clones share it.
 #[derive(Clone)]
@@ -59,6 +60,13 @@ impl Health {
     }
 }
 
+/// Listens on an address; an error names it.
+pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|e| std::io::Error::new(e.kind(), format!("can't listen on {address}: {e}")))
+}
+
 /// Serves until the program ends; gives the address that it is bound to.
 pub async fn serve(listen: SocketAddr, metrics: Metrics, health: Health) -> std::io::Result<SocketAddr> {
     let started = crate::now().as_millisecond() as f64 / 1e3;
@@ -69,7 +77,7 @@ pub async fn serve(listen: SocketAddr, metrics: Metrics, health: Health) -> std:
         .with_state(metrics)
         .route("/healthz", get(move || async move { health.healthy() }))
         .route("/readyz", get(move || async move { ready.ready() }));
-    let listener = tokio::net::TcpListener::bind(listen).await?;
+    let listener = crate::listen(listen).await?;
     let bound = listener.local_addr()?;
     tokio::spawn(async move { axum::serve(listener, app).await });
     Ok(bound)

@@ -2,7 +2,7 @@
 //!
 //! RESULTS_TENANTS (50) tenants of twenty probes in three regions, once a minute, for RESULTS_DAYS (30). Prints lines
 //! `name value unit`. The folder is RESULTS_FOLDER, or one that is deleted at the end.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use drmwatch_results::{
     Kind, Record, StepRecord, Store,

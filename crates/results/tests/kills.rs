@@ -1,6 +1,6 @@
 //! kill −9 at random points of whoever writes, ships, compacts, rotates and consolidates: nothing that was acknowledged is
 //! lost, nothing doubled, no file unreadable.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod common;
 

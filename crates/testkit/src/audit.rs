@@ -7,26 +7,30 @@ use clap::Parser;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::{self, Write, stdout},
     path::PathBuf,
     process::ExitCode,
 };
 
-/// Audits slots. Exits with 1 where any is unaccounted for.
+/// Compares the access log of drmwatch-world with the missed runs that runners reported, for tests. Exits with 1 if a run is
+/// missing that no runner reported.
 #[derive(Parser)]
+#[command(name = "drmwatch-audit", max_term_width = 100)]
 struct Options {
-    /// The world's log: a line `MILLISECONDS NAME` for each visit.
+    /// Access log: one line `MILLISECONDS NAME` per request.
     visits: PathBuf,
-    /// What runners said: lines `RUNNER NAME CAUSE COUNT`, in the order of time, counters that begin anew after a restart.
+    /// Missed runs: lines `RUNNER NAME CAUSE COUNT` in order of time. Counters may restart at 0.
     missed: PathBuf,
-    /// Seconds of the interval, by the beginning of the names: `fast=5`.
-    #[arg(long = "interval", value_parser = interval, required = true)]
+    /// Interval of the probes whose names begin with NAME, in seconds, such as fast=5. Can be repeated.
+    #[arg(value_name = "NAME=SECONDS", long = "interval", value_parser = interval, required = true)]
     intervals: Vec<(String, i64)>,
-    /// How many probes there are.
+    /// Expected number of probes.
     #[arg(long)]
     probes: usize,
-    /// First and last instant to look at, Unix milliseconds.
+    /// Start of the time to look at, in Unix milliseconds.
     #[arg(long)]
     from: i64,
+    /// End of the time to look at, in Unix milliseconds.
     #[arg(long)]
     to: i64,
 }
@@ -73,8 +77,9 @@ fn audit(visits: &[i64], interval: i64, from: i64, to: i64) -> (usize, BTreeSet<
     (due.len(), missing, seen.len() - once.len(), gap)
 }
 
-fn main() -> ExitCode {
+fn main() -> io::Result<ExitCode> {
     let options = Options::parse();
+    let mut out = stdout();
     let read = |path: &PathBuf| fs::read_to_string(path).unwrap_or_default();
     let mut visits: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for line in read(&options.visits).lines() {
@@ -114,27 +119,29 @@ fn main() -> ExitCode {
         let accounted = told.get(name).copied().unwrap_or(0.0);
         if gone.len() as f64 > accounted {
             lost += gone.len() as f64 - accounted;
-            println!(
+            writeln!(
+                out,
                 "UNACCOUNTED {name}: {} of {due} slots were not run, {accounted} are said to be missed: {gone:?}",
                 gone.len()
-            );
+            )?;
         }
         (slots, missing, doubles) = (slots + due, missing + gone.len(), doubles + twice);
         longest = longest.max(gap);
     }
     let causes: Vec<String> = causes.iter().map(|(c, n)| format!("{c} {n}")).collect();
-    println!(
+    writeln!(
+        out,
         "{} probes, {slots} slots: {missing} not run, {} said to be missed ({}), {doubles} run twice, at most {:.1} s between two runs",
         visits.len(),
         told.values().sum::<f64>(),
         causes.join(", "),
         longest as f64 / 1000.0
-    );
+    )?;
     let strangers = visits.len() != options.probes;
     if strangers {
-        println!("{} probes were expected", options.probes);
+        writeln!(out, "{} probes were expected", options.probes)?;
     }
-    ExitCode::from(u8::from(strangers || lost > 0.0))
+    Ok(ExitCode::from(u8::from(strangers || lost > 0.0)))
 }
 
 #[cfg(test)]

@@ -17,7 +17,9 @@ pub(crate) async fn serve(
     tls: Option<Arc<ServerConfig>>,
     site: Arc<Site>,
 ) -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind(address).await?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|e| std::io::Error::new(e.kind(), format!("can't listen on {address}: {e}")))?;
     let bound = listener.local_addr()?;
     let acceptor = tls.map(TlsAcceptor::from);
     tasks.spawn(async move {

@@ -1,5 +1,5 @@
 //! Licence and key servers: system by fault, must-deny, rehearsals, sessions, hooks, budgets, evidence.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "../bench/mod.rs"]
 mod bench;

@@ -4,7 +4,7 @@
 //!
 //! Needs ffmpeg, nginx and gohlslib's origin (`make packagers` installs and builds them and sets
 //! `GOHLSLIB`); without them it says that it is skipped. `SOAK_SECONDS` makes it longer.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod stage;
 
