@@ -1,10 +1,11 @@
 //! The bridge as it runs, before a Zendesk with the rules that hurt.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod alertmanager;
 mod harness;
 mod kills;
 mod opinions;
+mod output;
 
 use drmwatch_api::Zendesk as Wanted;
 use harness::{Group, Place, comments, text_of, token};

@@ -8,6 +8,7 @@ mod http;
 mod raw;
 mod services;
 pub mod stage;
+pub mod streams;
 mod tls;
 pub mod zendesk;
 
