@@ -4,84 +4,171 @@ use clap::{Parser, ValueEnum};
 use drmwatch_api::PoolRef;
 use std::{net::SocketAddr, path::PathBuf};
 
-/// Reconciles MonitoredTenants, DrmProbes, RunnerPools, MaintenanceWindows and SlaReports.
+/// Kubernetes operator of drmwatch: turns MonitoredTenants, DrmProbes, RunnerPools, MaintenanceWindows and SlaReports into
+/// runners, CronJobs, alert rules and statuses.
+///
+/// The Helm chart starts it. It finds the API server as kubectl does: from the pod's service account, or from KUBECONFIG.
 #[derive(Parser, Debug, Clone)]
-#[command(name = "drmwatch-operator", version)]
+#[command(
+    name = "drmwatch-operator",
+    version,
+    max_term_width = 100,
+    after_long_help = "Exit status: 0: stopped by SIGTERM or Ctrl-C, 1: error, 2: wrong arguments."
+)]
 pub struct Options {
-    /// Namespace of the operator itself, for its Lease.
+    /// Namespace of the operator, for the Lease by which one replica leads.
     #[arg(long, env = "DRMWATCH_NAMESPACE", default_value = "drmwatch-system")]
     pub namespace: String,
-    /// Name of this replica.
-    #[arg(long, env = "DRMWATCH_IDENTITY", default_value = "drmwatch-operator")]
+    /// Name of this replica. It must be unique among the replicas.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "DRMWATCH_IDENTITY",
+        default_value = "drmwatch-operator"
+    )]
     pub identity: String,
-    /// Region of this release: a label of every series, and the filter of `regions`.
+    /// Region of this installation: the label `region` of every metric. Probes that list `regions` run only if this one is among
+    /// them.
     #[arg(long, env = "DRMWATCH_REGION", default_value = "local")]
     pub region: String,
-    /// Name of the pool for probes that name none.
-    #[arg(long, env = "DRMWATCH_DEFAULT_POOL", default_value = "default")]
-    pub default_pool: String,
-    /// Namespace of that pool.
-    #[arg(
-        long,
-        env = "DRMWATCH_DEFAULT_POOL_NAMESPACE",
-        default_value = "drmwatch-runners"
-    )]
-    pub default_pool_namespace: String,
-    /// Image of the runners.
-    #[arg(
-        long,
-        env = "DRMWATCH_RUNNER_IMAGE",
-        default_value = "localhost/drmwatch-runner:0.1.0"
-    )]
-    pub runner_image: String,
-    /// Image of the command line, which makes reports.
-    #[arg(
-        long,
-        env = "DRMWATCH_REPORTER_IMAGE",
-        default_value = "localhost/drmwatch:0.1.0"
-    )]
-    pub reporter_image: String,
-    /// Pull policy of the runners' image, and of that one.
-    #[arg(long, env = "DRMWATCH_RUNNER_PULL_POLICY", default_value = "IfNotPresent")]
-    pub runner_pull_policy: String,
-    /// Names of the Secrets with credentials for the registry of both images: `NAME,NAME`. Each must exist in every namespace
-    /// that holds a RunnerPool, because runners, Jobs and reports run there.
-    #[arg(long, env = "DRMWATCH_IMAGE_PULL_SECRETS", value_delimiter = ',', value_parser = secret_name)]
-    pub image_pull_secrets: Vec<String>,
-    /// What tenants' objectives become.
-    #[arg(long, env = "DRMWATCH_OBJECTIVES", value_enum, default_value = "none")]
-    pub objectives: ObjectivesAs,
-    /// Which view the Prometheus has that reads them: of this region, or of all.
-    #[arg(long, env = "DRMWATCH_RULES_SCOPE", value_enum, default_value = "regional")]
-    pub rules_scope: RulesScope,
-    /// Labels of what they become, by which a Prometheus chooses it: `name=value,name=value`.
-    #[arg(long, env = "DRMWATCH_RULES_LABELS", value_delimiter = ',', value_parser = label)]
-    pub rules_labels: Vec<(String, String)>,
-    /// Where the runbooks are published.
-    #[arg(long, env = "DRMWATCH_RUNBOOKS", default_value = "docs/runbooks")]
-    pub runbooks: String,
-    /// Write an AlertmanagerConfig for each tenant that has alerting.
-    #[arg(long, env = "DRMWATCH_ALERTMANAGER_CONFIG")]
-    pub alertmanager_config: bool,
-    /// Where the ticket bridge takes notifications: `http://drmwatch-bridge.drmwatch-system.svc:9467`.
-    #[arg(long, env = "DRMWATCH_BRIDGE", requires = "bridge_key_file")]
-    pub bridge: Option<String>,
-    /// File with the bridge's key, of which tenants' tokens are made.
-    #[arg(long, env = "DRMWATCH_BRIDGE_KEY_FILE")]
-    pub bridge_key_file: Option<PathBuf>,
-    /// Where Grafana is, for links in messages and tickets.
-    #[arg(long, env = "DRMWATCH_GRAFANA")]
-    pub grafana: Option<String>,
-    /// Address of /metrics, /healthz and /readyz.
-    #[arg(long, env = "DRMWATCH_LISTEN", default_value = "0.0.0.0:9465")]
-    pub listen: SocketAddr,
-    /// Apply this version's CRDs to the cluster and exit.
+    /// Apply the CRDs of this version to the cluster, and exit.
     #[arg(long)]
     pub apply_crds: bool,
-    /// Log as JSON. DRMWATCH_LOG sets what is logged (default `info`).
-    #[arg(long, env = "DRMWATCH_LOG_JSON")]
+    /// RunnerPool for probes that do not name one.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "DRMWATCH_DEFAULT_POOL",
+        default_value = "default",
+        help_heading = RUNNERS
+    )]
+    pub default_pool: String,
+    /// Namespace of --default-pool.
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        env = "DRMWATCH_DEFAULT_POOL_NAMESPACE",
+        default_value = "drmwatch-runners",
+        help_heading = RUNNERS
+    )]
+    pub default_pool_namespace: String,
+    /// Container image of drmwatch-runner, for runners and for probes that run as CronJobs.
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        env = "DRMWATCH_RUNNER_IMAGE",
+        default_value = "localhost/drmwatch-runner:0.1.0",
+        help_heading = RUNNERS
+    )]
+    pub runner_image: String,
+    /// Container image of the drmwatch command, for the CronJobs that send SLA reports.
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        env = "DRMWATCH_REPORTER_IMAGE",
+        default_value = "localhost/drmwatch:0.1.0",
+        help_heading = RUNNERS
+    )]
+    pub reporter_image: String,
+    /// Pull policy of both images: Always, IfNotPresent or Never.
+    #[arg(
+        long,
+        value_name = "POLICY",
+        env = "DRMWATCH_RUNNER_PULL_POLICY",
+        default_value = "IfNotPresent",
+        help_heading = RUNNERS
+    )]
+    pub runner_pull_policy: String,
+    /// Names of the Secrets with credentials for the registry of both images, separated by commas. Each must exist in every
+    /// namespace that holds a RunnerPool, because runners, Jobs and reports run there.
+    #[arg(
+        long,
+        value_name = "NAMES",
+        env = "DRMWATCH_IMAGE_PULL_SECRETS",
+        value_delimiter = ',',
+        value_parser = secret_name,
+        help_heading = RUNNERS
+    )]
+    pub image_pull_secrets: Vec<String>,
+    /// How the operator writes the alert rules of tenants' objectives.
+    #[arg(
+        long,
+        env = "DRMWATCH_OBJECTIVES",
+        value_enum,
+        default_value = "none",
+        help_heading = ALERTS
+    )]
+    pub objectives: ObjectivesAs,
+    /// Which metrics the Prometheus that evaluates these rules has.
+    #[arg(
+        long,
+        env = "DRMWATCH_RULES_SCOPE",
+        value_enum,
+        default_value = "regional",
+        help_heading = ALERTS
+    )]
+    pub rules_scope: RulesScope,
+    /// Labels for these rules, by which a Prometheus selects them: NAME=VALUE, separated by commas.
+    #[arg(
+        long,
+        value_name = "LABELS",
+        env = "DRMWATCH_RULES_LABELS",
+        value_delimiter = ',',
+        value_parser = label,
+        help_heading = ALERTS
+    )]
+    pub rules_labels: Vec<(String, String)>,
+    /// URL or path where the runbooks are published: the beginning of the annotation `runbook_url` of alerts.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "DRMWATCH_RUNBOOKS",
+        default_value = "docs/runbooks",
+        help_heading = ALERTS
+    )]
+    pub runbooks: String,
+    /// Write an AlertmanagerConfig for each tenant that has spec.alerting. Requires the Prometheus Operator.
+    #[arg(long, env = "DRMWATCH_ALERTMANAGER_CONFIG", help_heading = ALERTS)]
+    pub alertmanager_config: bool,
+    /// URL where drmwatch-bridge receives notifications, such as http://drmwatch-bridge.drmwatch-system.svc:9467. Without this
+    /// option, no tickets are opened.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "DRMWATCH_BRIDGE",
+        requires = "bridge_key_file",
+        help_heading = ALERTS
+    )]
+    pub bridge: Option<String>,
+    /// File with the key of drmwatch-bridge. Tenants' tokens are derived from it.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "DRMWATCH_BRIDGE_KEY_FILE",
+        help_heading = ALERTS
+    )]
+    pub bridge_key_file: Option<PathBuf>,
+    /// Base URL of Grafana, for links in messages and tickets. Without this option, they have none.
+    #[arg(long, value_name = "URL", env = "DRMWATCH_GRAFANA", help_heading = ALERTS)]
+    pub grafana: Option<String>,
+    /// Address and port for /metrics, /healthz and /readyz.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "DRMWATCH_LISTEN",
+        default_value = "0.0.0.0:9465",
+        help_heading = OUTPUT
+    )]
+    pub listen: SocketAddr,
+    /// Write logs as JSON. The variable DRMWATCH_LOG sets the level: error, warn, info (default), debug or trace, also per
+    /// module (`info,drmwatch_operator=debug`). Logs go to standard error.
+    #[arg(long, env = "DRMWATCH_LOG_JSON", help_heading = OUTPUT)]
     pub log_json: bool,
 }
+
+const RUNNERS: &str = "Runners and reports";
+const ALERTS: &str = "Alerts and tickets";
+const OUTPUT: &str = "Output";
 
 impl Options {
     /// Namespace and name of the pool that was chosen, or else of the default one.
@@ -97,20 +184,20 @@ impl Options {
 /// What tenants' objectives become.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectivesAs {
-    /// Nothing, here.
+    /// Not at all.
     None,
-    /// A PrometheusRule in the tenant's namespace.
+    /// As a PrometheusRule in the tenant's namespace.
     PrometheusRule,
-    /// A rule file in a ConfigMap in the tenant's namespace.
+    /// As a rule file in a ConfigMap in the tenant's namespace.
     ConfigMap,
 }
 
-/// Which view the Prometheus has that reads the rules.
+/// Which metrics the Prometheus has that evaluates the rules.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RulesScope {
-    /// Of this region.
+    /// Those of this region.
     Regional,
-    /// Of all regions.
+    /// Those of all regions.
     Global,
 }
 

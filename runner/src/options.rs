@@ -3,103 +3,160 @@
 use clap::Parser;
 use std::{net::SocketAddr, path::PathBuf};
 
-/// Runs probes of DRM and streaming services.
+/// Runs probes against DRM license servers and video streams, and reports results as Prometheus metrics.
 ///
-/// With a FOLDER: standalone, from the same YAML that a cluster takes (MonitoredTenant, DrmProbe,
-/// Secret), reloaded when it changes. With --pool: resident, in a cluster. With --once: one plan, whose
-/// verdict is the exit code (0 pass, 1 fail, 2 inconclusive, 3 error of the runner itself).
+/// There are five modes. Give exactly one of FOLDER, --pool, --once, --check and --replay.
+///
+/// FOLDER: run every probe in a folder of YAML files (MonitoredTenant, DrmProbe, Secret), without Kubernetes. Changes to the
+/// files take effect while the runner runs.
+///
+/// --pool: run the probes of a RunnerPool in Kubernetes. The operator starts runners in this mode.
+///
+/// --once: run one probe and exit. --check: validate a folder of YAML files and exit. --replay: judge a recorded run again
+/// and exit.
 #[derive(Parser, Debug)]
-#[command(name = "drmwatch-runner", version)]
+#[command(
+    name = "drmwatch-runner",
+    version,
+    max_term_width = 100,
+    after_long_help = EXIT_STATUS
+)]
 pub struct Options {
-    /// Folder of YAML to run without a cluster.
+    /// Folder of YAML files with the probes to run, or one such file.
     #[arg(required_unless_present_any = ["pool", "once", "check", "replay"], conflicts_with_all = ["pool", "once", "check"])]
     folder: Option<PathBuf>,
-    /// Run the plan in this folder (a mounted plan Secret) once, print its outcome and exit.
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["pool", "check"])]
+    /// Run the probe in this folder once, print its outcome as JSON, and exit with its verdict. The folder is a mounted plan
+    /// Secret that the operator wrote.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["pool", "check"], help_heading = MODES)]
     once: Option<PathBuf>,
-    /// Check a folder of YAML, print every mistake with file, line and field, and exit.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "pool")]
+    /// Validate a folder of YAML files, print each mistake with its file, line and field, and exit.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "pool", help_heading = MODES)]
     check: Option<PathBuf>,
-    /// Judge the record of a run again (a file of --evidence), say what it gives, and exit with its verdict.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["pool", "once", "check", "folder"])]
+    /// Judge a recorded run again, without network access, and exit with its verdict. FILE is a file that --evidence wrote.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pool", "once", "check", "folder"], help_heading = MODES)]
     replay: Option<PathBuf>,
-    /// Folder of programs that plug-in steps and challenge providers may run, by name.
-    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_PLUGINS")]
+    /// Folder of executables that plug-in steps and challenge providers may start, by file name.
+    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_PLUGINS", help_heading = PROBES)]
     pub plugins: Option<PathBuf>,
-    /// Folder in which records of runs that begin to fail are kept, without anything secret; the newest 200.
-    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_EVIDENCE")]
+    /// Folder for records of failed runs, for --replay. Secrets are removed. The newest 200 files are kept. Without this option,
+    /// nothing is recorded.
+    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_EVIDENCE", help_heading = PROBES)]
     pub evidence: Option<PathBuf>,
-    /// Work for this RunnerPool.
-    #[arg(long, env = "DRMWATCH_POOL")]
+    /// Run the probes of the RunnerPool with this name.
+    #[arg(long, value_name = "NAME", env = "DRMWATCH_POOL", help_heading = MODES)]
     pool: Option<String>,
-    /// Namespace of the pool.
-    #[arg(long, env = "DRMWATCH_NAMESPACE", default_value = "drmwatch-runners")]
-    pub namespace: String,
-    /// UID of the RunnerPool, so that what the runner makes goes when the pool goes.
-    #[arg(long, env = "DRMWATCH_POOL_UID")]
-    pub pool_uid: Option<String>,
-    /// Number of shards of the pool.
-    #[arg(long, env = "DRMWATCH_SHARDS", default_value_t = 16)]
-    pub shards: u32,
-    /// Name of this runner among those of its pool.
-    #[arg(long, env = "DRMWATCH_IDENTITY", default_value = "standalone")]
-    pub identity: String,
-    /// Region: a label of every series, and the filter of `regions`.
-    #[arg(long, env = "DRMWATCH_REGION", default_value = "local")]
-    pub region: String,
-    /// Address of /metrics, /healthz and /readyz.
-    #[arg(long, env = "DRMWATCH_LISTEN", default_value = "127.0.0.1:9464")]
-    pub listen: SocketAddr,
-    /// Special-purpose range that standalone probes may connect to, besides public addresses; may be
-    /// given more than once. In a cluster the RunnerPool says it.
-    #[arg(long = "allow-cidr", value_name = "CIDR")]
-    pub allow_cidrs: Vec<String>,
-    /// Folder in which a resident runner keeps its plans, sealed, to start with while the API server is away.
-    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_CACHE", requires = "cache_key")]
-    pub cache: Option<PathBuf>,
-    /// File with the 32 bytes of that folder's key.
-    #[arg(long, value_name = "FILE", env = "DRMWATCH_CACHE_KEY")]
-    pub cache_key: Option<PathBuf>,
-    /// Where results are kept: a folder, or a URL (s3://BUCKET/PREFIX, gs://, az://) whose credentials are read from the
-    /// environment. Without it none are.
+    /// Namespace of the RunnerPool.
     #[arg(
         long,
-        value_name = "PLACE",
+        env = "DRMWATCH_NAMESPACE",
+        default_value = "drmwatch-runners",
+        help_heading = CLUSTER
+    )]
+    pub namespace: String,
+    /// UID of the RunnerPool. Kubernetes deletes the runner's objects together with the pool of this UID.
+    #[arg(long, value_name = "UID", env = "DRMWATCH_POOL_UID", help_heading = CLUSTER)]
+    pub pool_uid: Option<String>,
+    /// Number of shards of the RunnerPool. All runners of a pool must have the same number.
+    #[arg(long, env = "DRMWATCH_SHARDS", default_value_t = 16, help_heading = CLUSTER)]
+    pub shards: u32,
+    /// Name of this runner. It must be unique in its pool.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "DRMWATCH_IDENTITY",
+        default_value = "standalone",
+        help_heading = CLUSTER
+    )]
+    pub identity: String,
+    /// Region of this runner: the label `region` of every metric. Probes that list `regions` run only if this one is among them.
+    #[arg(long, env = "DRMWATCH_REGION", default_value = "local", help_heading = PROBES)]
+    pub region: String,
+    /// Address and port for /metrics, /healthz and /readyz.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "DRMWATCH_LISTEN",
+        default_value = "127.0.0.1:9464",
+        help_heading = OUTPUT
+    )]
+    pub listen: SocketAddr,
+    /// Private, loopback or link-local address range that probes may connect to, such as 10.0.0.0/8. Without this option, they may
+    /// connect to public addresses only. Can be repeated. Used with FOLDER and --check; in Kubernetes, the RunnerPool sets
+    /// the ranges.
+    #[arg(long = "allow-cidr", value_name = "CIDR", help_heading = PROBES)]
+    pub allow_cidrs: Vec<String>,
+    /// Folder for an encrypted copy of the plans. With it, a runner can restart while the API server is unavailable.
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        env = "DRMWATCH_CACHE",
+        requires = "cache_key",
+        help_heading = CLUSTER
+    )]
+    pub cache: Option<PathBuf>,
+    /// File with the 32-byte key for --cache.
+    #[arg(long, value_name = "FILE", env = "DRMWATCH_CACHE_KEY", help_heading = CLUSTER)]
+    pub cache_key: Option<PathBuf>,
+    /// Store the result of every run here, encrypted: a folder, or a URL (s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or
+    /// az://CONTAINER/PREFIX). Credentials for a URL are read from the environment. Without this option, results are not
+    /// stored.
+    #[arg(
+        long,
+        value_name = "FOLDER|URL",
         env = "DRMWATCH_RESULTS",
-        requires = "results_keys"
+        requires = "results_keys",
+        help_heading = RESULTS
     )]
     pub results: Option<String>,
-    /// Folder of the keys under which they are encrypted (`drmwatch keys`).
-    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_RESULTS_KEYS")]
+    /// Folder with the keys that encrypt results. `drmwatch keys create` makes it.
+    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_RESULTS_KEYS", help_heading = RESULTS)]
     pub results_keys: Option<PathBuf>,
-    /// Who holds tenants' keys, where it is not that folder: awskms://REGION, or vault+https://HOST/MOUNT (VAULT_TOKEN).
-    #[arg(long, value_name = "URL", env = "DRMWATCH_RESULTS_KMS")]
+    /// Key management service that holds the tenants' keys: awskms://REGION or vault+https://HOST/MOUNT (with VAULT_TOKEN).
+    /// Without this option, the keys are in the folder of --results-keys.
+    #[arg(long, value_name = "URL", env = "DRMWATCH_RESULTS_KMS", help_heading = RESULTS)]
     pub results_kms: Option<String>,
-    /// Folder in which results wait, sealed, until they are there.
-    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_RESULTS_SPOOL")]
+    /// Folder for results that are not in the store yet, encrypted.
+    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_RESULTS_SPOOL", help_heading = RESULTS)]
     pub results_spool: Option<PathBuf>,
-    /// File with the 32 bytes of that folder's key. Defaults to --cache-key, else a key in the folder itself.
-    #[arg(long, value_name = "FILE", env = "DRMWATCH_RESULTS_SPOOL_KEY")]
+    /// File with the 32-byte key for --results-spool. Defaults to the file of --cache-key, or else to a key that the runner
+    /// generates in the spool folder.
+    #[arg(long, value_name = "FILE", env = "DRMWATCH_RESULTS_SPOOL_KEY", help_heading = RESULTS)]
     pub results_spool_key: Option<PathBuf>,
-    /// Seconds for which results are gathered into one batch.
-    #[arg(long, env = "DRMWATCH_RESULTS_BATCH_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    /// How long results are collected before they are written to the store as one batch, in seconds, from 1 to 3600.
+    #[arg(long, value_name = "SECONDS", env = "DRMWATCH_RESULTS_BATCH_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=3600), help_heading = RESULTS)]
     pub results_batch_seconds: u32,
-    /// Most MiB that results may take on the runner's disk while they wait.
-    #[arg(long, env = "DRMWATCH_RESULTS_SPOOL_MIB", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Maximum size of --results-spool, in MiB.
+    #[arg(long, value_name = "MIB", env = "DRMWATCH_RESULTS_SPOOL_MIB", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..), help_heading = RESULTS)]
     pub results_spool_mib: u32,
-    /// Runs that may go on at once; a quarter of them for one tenant, and for one host. More wait for their turn.
-    #[arg(long, env = "DRMWATCH_MAX_RUNS", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Maximum number of runs at the same time, from 1 to 100000. One tenant, and one host, may use a quarter of it. Further runs
+    /// wait.
+    #[arg(long, value_name = "RUNS", env = "DRMWATCH_MAX_RUNS", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = PROBES)]
     pub max_runs: u32,
-    /// Show a live table of probes on the terminal.
-    #[arg(long)]
+    /// Print a live table of probes to standard output. If standard output is not a terminal, print the table again whenever a
+    /// verdict changes. If nobody reads it any more, the runner continues without it. Used with FOLDER.
+    #[arg(long, help_heading = OUTPUT)]
     pub table: bool,
-    /// Where --once writes its outcome for the kubelet to find.
-    #[arg(long, value_name = "FILE")]
+    /// With --once: also write the outcome to this file, shortened to 4096 bytes. The kubelet reads it as the termination message.
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub termination_log: Option<PathBuf>,
-    /// Log as JSON. DRMWATCH_LOG sets what is logged (default `info`).
-    #[arg(long, env = "DRMWATCH_LOG_JSON")]
+    /// Write logs as JSON. The variable DRMWATCH_LOG sets the level: error, warn, info (default), debug or trace, also per
+    /// module (`info,drmwatch_runner=debug`). Logs go to standard error.
+    #[arg(long, env = "DRMWATCH_LOG_JSON", help_heading = OUTPUT)]
     pub log_json: bool,
 }
+
+const MODES: &str = "Modes";
+const PROBES: &str = "Probes";
+const CLUSTER: &str = "Kubernetes (with --pool)";
+const RESULTS: &str = "Results";
+const OUTPUT: &str = "Output";
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  --once, --replay  0: pass, 1: fail, 2: inconclusive, 3: error of the runner itself
+  --check           0: no mistakes, 1: mistakes, 3: the folder can't be read
+  FOLDER, --pool    0: stopped by SIGTERM or Ctrl-C, 3: error of the runner itself
+  all               2: wrong arguments, 141: the reader of a pipe is gone";
 
 /// What to do.
 pub enum Mode {

@@ -8,38 +8,38 @@ use drmwatch_results::{
 use jiff::{SignedDuration, Timestamp};
 use std::{error::Error, path::PathBuf, sync::Arc};
 
-/// Writes results into a folder, as runners do.
+/// Writes made-up results of one probe to a result store, for tests: one run per minute, with one outage.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "drmwatch-plant", version, max_term_width = 100)]
 struct Options {
-    /// Folder of the store.
-    #[arg(long)]
+    /// Folder of the result store.
+    #[arg(long, value_name = "FOLDER")]
     store: String,
-    /// Folder of keys.
-    #[arg(long)]
+    /// Folder with the keys of the results.
+    #[arg(long, value_name = "FOLDER")]
     keys: PathBuf,
     /// Namespace of the tenant.
     #[arg(long)]
     namespace: String,
-    /// Its name.
+    /// Name of the tenant.
     #[arg(long)]
     tenant: String,
-    /// The probe.
+    /// Name of the probe.
     #[arg(long)]
     probe: String,
-    /// Where it ran.
+    /// Region of the runner.
     #[arg(long)]
     region: String,
-    /// The first slot.
-    #[arg(long)]
+    /// Time of the first run (RFC 3339).
+    #[arg(long, value_name = "TIME")]
     since: Timestamp,
-    /// How many slots, a minute apart.
+    /// Number of runs, one per minute.
     #[arg(long)]
     minutes: i64,
-    /// The first of the minutes in which it fails.
+    /// First minute of the outage, counted from 0.
     #[arg(long)]
     down_from: i64,
-    /// How many of them.
+    /// Length of the outage, in minutes.
     #[arg(long)]
     down_minutes: i64,
 }
