@@ -17,32 +17,35 @@ use std::{
 /// What is written above the file.
 const HEAD: &str = "# Rendered by `drmwatch alertmanager`.\n";
 
-/// Render a configuration of Alertmanager.
+/// Write an Alertmanager configuration with the routes of every tenant that has spec.alerting.
+///
+/// Use it for an Alertmanager without the Prometheus Operator. Secrets are not part of the configuration: the command
+/// prints which files must be put where.
 #[derive(Args)]
 pub struct Alertmanager {
-    /// Folder (or file) of MonitoredTenants. Their Secrets need not be there.
+    /// Folder of YAML files with MonitoredTenants, or one such file. Their Secrets are not needed.
     folder: PathBuf,
-    /// Folder to write `alertmanager.yml` to, and with --bridge-key the tokens of tenants. Nothing is written if a file of the
-    /// other folder has a mistake.
-    #[arg(long, short)]
+    /// Folder to write `alertmanager.yml` to and, with --bridge-key, a file with each tenant's token. If the YAML files have a
+    /// mistake, nothing is written.
+    #[arg(long, short, value_name = "FOLDER")]
     out: PathBuf,
-    /// Folder in which Alertmanager finds secrets, a file each: what is to be put there is printed.
-    #[arg(long, default_value = "/etc/alertmanager/drmwatch")]
+    /// Folder from which Alertmanager reads secrets, one file each.
+    #[arg(long, value_name = "FOLDER", default_value = "/etc/alertmanager/drmwatch")]
     secrets: String,
-    /// Where the ticket bridge takes notifications.
-    #[arg(long)]
+    /// URL where drmwatch-bridge receives notifications. Without this option, no tickets are opened.
+    #[arg(long, value_name = "URL")]
     bridge: Option<String>,
-    /// File with the bridge's key: tenants' tokens are made of it.
-    #[arg(long, requires = "bridge")]
+    /// File with the key of drmwatch-bridge. Tenants' tokens are derived from it.
+    #[arg(long, value_name = "FILE", requires = "bridge")]
     bridge_key: Option<PathBuf>,
-    /// Where Grafana is, for links.
-    #[arg(long)]
+    /// Base URL of Grafana, for links in messages. Without this option, they have none.
+    #[arg(long, value_name = "URL")]
     grafana: Option<String>,
-    /// Channel in Slack for what is about no tenant that has alerting.
-    #[arg(long)]
+    /// Slack channel for alerts that belong to no tenant with spec.alerting, such as alerts about drmwatch itself.
+    #[arg(long, value_name = "CHANNEL")]
     channel: Option<String>,
-    /// URL that is called every minute while alerting works (the alert Watchdog).
-    #[arg(long)]
+    /// URL that Alertmanager calls every minute as long as alerting works (the alert Watchdog).
+    #[arg(long, value_name = "URL")]
     heartbeat: Option<String>,
 }
 
@@ -80,7 +83,7 @@ impl Alertmanager {
         say!("{}", path.display());
         if self.channel.is_none() {
             note!(
-                "caution: without --channel nobody hears of what is about no tenant: the watchers, above all"
+                "caution: without --channel, nobody receives alerts about drmwatch itself and other alerts that belong to no tenant"
             );
         }
         let need =
@@ -108,7 +111,7 @@ impl Alertmanager {
             match (&alerting.zendesk, &self.bridge, &key) {
                 (None, _, _) => {}
                 (Some(_), None, _) => {
-                    note!("caution: {namespace}/{name} wants tickets, which takes --bridge")
+                    note!("caution: {namespace}/{name} has spec.alerting.zendesk, which requires --bridge")
                 }
                 (Some(_), Some(_), None) => need(&file, "the tenant's token (--bridge-key writes it)"),
                 (Some(_), Some(_), Some(key)) => {

@@ -16,37 +16,39 @@ use drmwatch_results::{
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use std::process::ExitCode;
 
-/// Make roll-ups of results: 15 minutes, hours, days, weeks, months. It may run as often as one likes, and anywhere: what
-/// did not change is left alone. Beyond that, small files of days that are over are put together, and what is older than
-/// it is kept is deleted.
+/// Summarize results in roll-ups of 15 minutes, hours, days, weeks and months.
+///
+/// It can run at any time, on any machine, and several times at once: roll-ups of unchanged results are not written again.
+/// It also merges small files of past days and, with --retention, deletes old ones.
 #[derive(Args)]
 pub struct Consolidate {
     #[command(flatten)]
     place: Place,
-    /// The tenant, as NAMESPACE/NAME; without one every tenant of the store.
+    /// Tenant, as NAMESPACE/NAME. Defaults to all tenants in the store.
     #[arg(long)]
     tenant: Option<Tenant>,
     #[command(flatten)]
     days: Days,
-    /// IANA name of the zone in which days, weeks and months begin.
-    #[arg(long, default_value = "UTC")]
+    /// Time zone in which days, weeks and months begin, as an IANA name such as Europe/Berlin.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
     time_zone: String,
-    /// Hours after its end in which what comes late still changes a day.
-    #[arg(long, default_value_t = 48)]
+    /// How long after the end of a day its roll-ups still accept late results, in hours. Then the day is final.
+    #[arg(long, value_name = "HOURS", default_value_t = 48)]
     grace_hours: i64,
-    /// Make days that are final anew, too.
+    /// Also write the roll-ups of final days again.
     #[arg(long)]
     again: bool,
-    /// Work only on the part I of N of the tenants: as many workers, each with its part, do it together.
+    /// Process only part I of N of the tenants, to share the work among N processes.
     #[arg(long, value_name = "I/N", default_value = "1/1")]
     part: Part,
-    /// Put the files of a day that is over together, once there are so many.
-    #[arg(long, default_value_t = 8)]
+    /// Merge the files of a past day if there are at least this many. 0: never.
+    #[arg(long, value_name = "FILES", default_value_t = 8)]
     compact: usize,
-    /// With --retention: days for which evidence of failures is kept.
-    #[arg(long, default_value_t = 7)]
+    /// With --retention: how long records of failed runs (evidence) are kept, in days.
+    #[arg(long, value_name = "DAYS", default_value_t = 7)]
     evidence_days: i64,
-    /// Delete records after so many days, quarters and hours after the second, days and beyond after the third.
+    /// Delete old data. Three ages in days, such as 35,396,1827: of records, of roll-ups of 15 minutes and hours, and of roll-ups of
+    /// days, weeks and months. Without this option, nothing is deleted.
     #[arg(long, value_name = "DAYS,DAYS,DAYS")]
     retention: Option<Kept>,
 }
@@ -158,8 +160,9 @@ impl Consolidate {
                 all.unchanged,
                 match all.late {
                     0 => String::new(),
-                    late =>
-                        format!(", {late} final days left as they are, though something came later (--again)"),
+                    late => format!(
+                        ", {late} final days have later results that were ignored (--again includes them)"
+                    ),
                 }
             );
             Ok(())

@@ -37,28 +37,30 @@ const TOLD: usize = 5;
 /// Longest reason in a termination message, which holds 4096 bytes.
 const LONGEST_WHY: usize = 300;
 
-/// Deliver the reports that are due, to everybody who has not got them yet.
+/// Make and deliver the due reports of an SlaReport to each recipient that has not received them.
+///
+/// The CronJobs of the operator run this command.
 #[derive(Args)]
 pub struct Deliver {
     #[command(flatten)]
     place: Place,
-    /// Folder with `report.json` and the values that recipients need, as the operator writes them into a Secret.
+    /// Folder with the report plan (`report.json`) and the secrets of the recipients. The operator writes both to a Secret.
     #[arg(long, value_name = "FOLDER")]
     plan: PathBuf,
-    /// Private key that signs each file (`drmwatch keys signing`): FILE.sig. A file that is not there is no mistake:
-    /// without the key nothing is signed.
+    /// File with the private key that signs each report file; `drmwatch keys signing` makes one. Optional: if the file is missing,
+    /// nothing is signed.
     #[arg(long, value_name = "FILE")]
     sign: Option<PathBuf>,
-    /// Fonts of the PDF beyond the built-in one: files of TrueType or OpenType.
+    /// TrueType or OpenType font file for the PDF, in addition to the built-in font. Can be repeated.
     #[arg(long, value_name = "FILE")]
     font: Vec<PathBuf>,
-    /// What was due until this instant, instead of now: to try a report out, or to make one early.
-    #[arg(long, value_name = "INSTANT")]
+    /// Deliver what is due at this time (RFC 3339), instead of now: to test a report, or to deliver one early.
+    #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
-    /// Seconds for which what can't be delivered is tried again.
-    #[arg(long, default_value_t = 0)]
+    /// How long failed deliveries are retried, in seconds. 0: not at all.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     patience: u64,
-    /// File that the outcome is written to, as JSON.
+    /// Also write the outcome to this file, as JSON. The kubelet reads it as the termination message.
     #[arg(long, value_name = "FILE")]
     termination_log: Option<PathBuf>,
 }
@@ -96,7 +98,7 @@ impl Deliver {
         let outcome = block(round.until(Instant::now() + Duration::from_secs(self.patience)))?;
         say!("{}", told(&outcome));
         for failure in &outcome.undelivered {
-            let to = failure.recipient.as_deref().unwrap_or("anybody");
+            let to = failure.recipient.as_deref().unwrap_or("all recipients");
             say!("{} of {} to {to}: {}", failure.tenant, failure.from, failure.why);
         }
         if let Some(file) = &self.termination_log {
@@ -114,7 +116,7 @@ impl Deliver {
 
 fn told(outcome: &ReportOutcome) -> String {
     format!(
-        "{} reports delivered, {} failed, {} of tenants of whom nothing is known",
+        "{} reports delivered, {} failed, {} skipped because the tenant has no data",
         outcome.delivered, outcome.failed, outcome.empty
     )
 }
@@ -157,11 +159,7 @@ impl Round {
             if outcome.failed == 0 || left.is_zero() {
                 return Ok(outcome);
             }
-            say!(
-                "{}; the next try is in {} s",
-                told(&outcome),
-                pause.min(left).as_secs()
-            );
+            say!("{}; retrying in {} s", told(&outcome), pause.min(left).as_secs());
             tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }

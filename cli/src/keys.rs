@@ -14,7 +14,7 @@ use drmwatch_results::{
 };
 use std::{fs, path::PathBuf, process::ExitCode};
 
-/// Make, rotate and destroy keys.
+/// Create, rotate and destroy the keys that encrypt results and sign reports.
 #[derive(Args)]
 pub struct Keys {
     #[command(subcommand)]
@@ -23,45 +23,46 @@ pub struct Keys {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make a tenant's first key, and the folder of keys with it. A tenant that has one keeps it.
+    /// Create the first key of a tenant, and the folder of keys if it does not exist. An existing key is kept.
     Create {
-        /// Folder of keys.
-        #[arg(long, env = "DRMWATCH_RESULTS_KEYS")]
+        /// Folder for the keys.
+        #[arg(long, value_name = "FOLDER", env = "DRMWATCH_RESULTS_KEYS")]
         keys: PathBuf,
-        /// Who holds tenants' keys, where it is not that folder: awskms://REGION, or vault+https://HOST/MOUNT.
-        #[arg(long, env = "DRMWATCH_RESULTS_KMS")]
+        /// Key management service that holds the tenants' keys: awskms://REGION or vault+https://HOST/MOUNT (with VAULT_TOKEN).
+        /// Without this option, the keys are in the folder of --keys.
+        #[arg(long, value_name = "URL", env = "DRMWATCH_RESULTS_KMS")]
         kms: Option<String>,
         /// Tenants, as NAMESPACE/NAME.
         #[arg(required = true)]
         tenants: Vec<Tenant>,
     },
-    /// Make the next version of a tenant's key, and wrap the keys of all its files by it. No file is written anew.
+    /// Create a new version of a tenant's key, and encrypt the keys of its files with it. The files themselves do not change.
     Rotate {
         #[command(flatten)]
         place: Place,
-        /// The tenant, as NAMESPACE/NAME.
+        /// Tenant, as NAMESPACE/NAME.
         tenant: Tenant,
     },
-    /// Destroy every version of a tenant's key and delete its files: nothing of it can be read any more, copies
-    /// included. What is left is a signed tombstone.
+    /// Destroy all versions of a tenant's key and delete its files. Copies and backups become unreadable too. This can't be
+    /// undone. A signed record of the deletion (tombstone) remains.
     Shred {
         #[command(flatten)]
         place: Place,
-        /// The tenant, as NAMESPACE/NAME.
+        /// Tenant, as NAMESPACE/NAME.
         tenant: Tenant,
-        /// Private key that signs the tombstone (`drmwatch keys signing`).
+        /// File with the private key that signs the tombstone; `drmwatch keys signing` makes one.
         #[arg(long, value_name = "FILE")]
         sign: PathBuf,
-        /// Why; stands in the tombstone.
-        #[arg(long)]
+        /// Reason for the deletion, for the tombstone.
+        #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// Yes, for ever.
+        /// Confirm that the results are to be destroyed for good.
         #[arg(long, required = true)]
         yes: bool,
     },
-    /// Make a pair of keys that sign reports and tombstones: FILE, and FILE.pub.
+    /// Create a key pair that signs reports and tombstones: FILE (private) and FILE.pub (public).
     Signing {
-        /// File of the private key.
+        /// File for the private key. It must not exist.
         file: PathBuf,
     },
 }
@@ -96,7 +97,7 @@ impl Keys {
                     let id = known(&store, &tenant).await?;
                     let kek = store.kms().create(&id).await?;
                     let files = store.rewrap(&id).await?;
-                    say!("{tenant} {kek}: {files} keys of files wrapped anew");
+                    say!("{tenant} {kek}: the keys of {files} files are encrypted with it");
                     Ok(())
                 })
             }
@@ -123,7 +124,7 @@ impl Keys {
             Command::Signing { file } => {
                 if file.exists() {
                     return Err(Error::Mistakes(format!(
-                        "{} is there already, and is not overwritten",
+                        "{} already exists and is not overwritten",
                         file.display()
                     )));
                 }

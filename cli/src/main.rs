@@ -1,4 +1,4 @@
-//! What is done by hand, where no operator does it.
+//! The command line: rules, routes, keys, roll-ups, reports.
 
 mod alertmanager;
 mod consolidate;
@@ -18,33 +18,37 @@ mod verify;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// What is done by hand, where no operator does it.
+/// Command-line tool of drmwatch: renders alert rules, and manages the encrypted results of probes and the reports made of
+/// them.
 #[derive(Parser)]
-#[command(name = "drmwatch", version)]
+#[command(
+    name = "drmwatch",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  drmwatch rules tenants/ --out rules/
+  drmwatch results --store results/ --keys keys/ --tenant acme/acme --failures
+  drmwatch report --store results/ --keys keys/ --tenant acme/acme --last 30
+
+Exit status: 0: success, 1: some reports were not delivered, 2: error or wrong arguments, 141: the reader of a pipe is gone."
+)]
 struct Options {
     #[command(subcommand)]
     command: Command,
 }
 
+// Each has its text where its options are.
 #[derive(Subcommand)]
 enum Command {
-    /// Render Prometheus rules: the shipped ones, and those of the objectives of every tenant in a folder.
     Rules(rules::Rules),
-    /// Render a configuration of Alertmanager: the routes of every tenant in a folder.
     Alertmanager(alertmanager::Alertmanager),
-    /// Make, rotate and destroy the keys of results, and those that sign reports.
     Keys(keys::Keys),
-    /// Make roll-ups of a tenant's results: quarters, hours, days, weeks, months.
     Consolidate(consolidate::Consolidate),
-    /// Write the SLA report of a tenant and a period.
     Report(report::ReportOptions),
-    /// Deliver the reports of an SlaReport that are due.
     Deliver(deliver::Deliver),
-    /// Copy roll-ups into PostgreSQL.
     Postgres(postgres::Postgres),
-    /// Look at the results of single runs.
     Results(results::Results),
-    /// Verify the signatures of reports.
     Verify(verify::Verify),
 }
 

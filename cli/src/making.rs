@@ -20,9 +20,13 @@ const TRIES: u32 = 3;
 /// A form of a report.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
+    /// Figures, and a second file with incidents.
     Csv,
+    /// One page that needs no other file.
     Html,
+    /// All figures, for programs.
     Json,
+    /// The same page as a PDF.
     Pdf,
 }
 
@@ -53,7 +57,7 @@ impl Wanted {
     ) -> Result<Report, Error> {
         self.figures(store, now, fresh, told).await?.ok_or_else(|| {
             Error::Mistakes(format!(
-                "of tenant {} nothing is known between {} and {}: nothing ran then, or its results were deleted",
+                "there are no results of tenant {} between {} and {}: no probe ran, or the results were deleted",
                 self.tenant,
                 self.from,
                 self.to.yesterday().unwrap_or(self.to)

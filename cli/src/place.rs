@@ -11,19 +11,23 @@ use drmwatch_results::{
 use jiff::{ToSpan, civil::Date, tz::TimeZone};
 use std::path::{Path, PathBuf};
 
+const STORE: &str = "Result store";
+const PERIOD: &str = "Period (default: yesterday)";
+
 /// Where results lie.
 #[derive(Args)]
 pub struct Place {
-    /// The store of results: a folder, or a URL (s3://BUCKET/PREFIX, gs://, az://), whose credentials are read from the
-    /// environment.
-    #[arg(long, env = "DRMWATCH_RESULTS")]
+    /// Result store: a folder, or a URL (s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX). Credentials for a URL
+    /// are read from the environment.
+    #[arg(long, help_heading = STORE, value_name = "FOLDER|URL", env = "DRMWATCH_RESULTS")]
     pub store: String,
-    /// Folder of keys: `names`, and one file `TENANT.vN` for each version of a tenant's key.
-    #[arg(long, env = "DRMWATCH_RESULTS_KEYS")]
+    /// Folder with the keys of the results: the file `names`, and without --kms one file TENANT.vN for each version of a tenant's
+    /// key.
+    #[arg(long, help_heading = STORE, value_name = "FOLDER", env = "DRMWATCH_RESULTS_KEYS")]
     pub keys: PathBuf,
-    /// Who holds tenants' keys, where it is not that folder, which then has `names` only: awskms://REGION, or
-    /// vault+https://HOST/MOUNT (VAULT_TOKEN).
-    #[arg(long, env = "DRMWATCH_RESULTS_KMS")]
+    /// Key management service that holds the tenants' keys: awskms://REGION or vault+https://HOST/MOUNT (with VAULT_TOKEN).
+    /// Without this option, the keys are in the folder of --keys.
+    #[arg(long, help_heading = STORE, value_name = "URL", env = "DRMWATCH_RESULTS_KMS")]
     pub kms: Option<String>,
 }
 
@@ -86,26 +90,26 @@ pub async fn known(store: &Store, tenant: &Tenant) -> Result<TenantId, Error> {
 #[derive(Args, Clone, Default)]
 #[group(multiple = true)]
 pub struct Days {
-    /// One day: 2026-11-26.
-    #[arg(long, value_name = "DATE", conflicts_with_all = ["week", "month", "last", "recent", "from", "to"])]
+    /// One day, such as 2026-11-26.
+    #[arg(long, help_heading = PERIOD, value_name = "DATE", conflicts_with_all = ["week", "month", "last", "recent", "from", "to"])]
     day: Option<Date>,
-    /// The week, from Monday to Sunday, that this day lies in.
-    #[arg(long, value_name = "DATE", conflicts_with_all = ["month", "last", "recent", "from", "to"])]
+    /// The week (Monday to Sunday) that contains this day.
+    #[arg(long, help_heading = PERIOD, value_name = "DATE", conflicts_with_all = ["month", "last", "recent", "from", "to"])]
     week: Option<Date>,
-    /// One month: 2026-11.
-    #[arg(long, value_name = "YEAR-MONTH", conflicts_with_all = ["last", "recent", "from", "to"])]
+    /// One month, such as 2026-11.
+    #[arg(long, help_heading = PERIOD, value_name = "YEAR-MONTH", conflicts_with_all = ["last", "recent", "from", "to"])]
     month: Option<String>,
-    /// So many days, the last of them yesterday.
-    #[arg(long, value_name = "DAYS", conflicts_with_all = ["from", "to"], value_parser = clap::value_parser!(i64).range(1..=3660))]
+    /// The last N full days: up to yesterday.
+    #[arg(long, help_heading = PERIOD, value_name = "DAYS", conflicts_with_all = ["from", "to"], value_parser = clap::value_parser!(i64).range(1..=3660))]
     last: Option<i64>,
-    /// So many days, the last of them today.
-    #[arg(long, value_name = "DAYS", conflicts_with_all = ["last", "from", "to"], value_parser = clap::value_parser!(i64).range(1..=3660))]
+    /// The last N days, including today.
+    #[arg(long, help_heading = PERIOD, value_name = "DAYS", conflicts_with_all = ["last", "from", "to"], value_parser = clap::value_parser!(i64).range(1..=3660))]
     recent: Option<i64>,
-    /// The first day.
-    #[arg(long, value_name = "DATE", requires = "to")]
+    /// First day of the period.
+    #[arg(long, help_heading = PERIOD, value_name = "DATE", requires = "to")]
     from: Option<Date>,
-    /// The last day.
-    #[arg(long, value_name = "DATE", requires = "from")]
+    /// Last day of the period.
+    #[arg(long, help_heading = PERIOD, value_name = "DATE", requires = "from")]
     to: Option<Date>,
 }
 

@@ -12,63 +12,67 @@ use drmwatch_results::sla::Level;
 use jiff::ToSpan;
 use std::{fs, path::PathBuf, process::ExitCode};
 
-/// Copy roll-ups into PostgreSQL, where each login reads the tenants that it was granted.
+/// Copy roll-ups to PostgreSQL, for dashboards and SQL. Each database role reads only the tenants that it was granted.
 #[derive(Args)]
 pub struct Postgres {
     #[command(subcommand)]
     command: Command,
 }
 
+const DATABASE: &str = "PostgreSQL";
+
 /// Where PostgreSQL is.
 #[derive(Args)]
 struct Server {
-    /// postgresql://USER:PASSWORD@HOST/DATABASE. From the environment rather than from here: others can read arguments.
+    /// Connection URL: postgresql://USER:PASSWORD@HOST/DATABASE. Use the variable or --url-file: other users of the machine can
+    /// see arguments.
     #[arg(
-        long,
+        long, help_heading = DATABASE,
+        value_name = "URL",
         env = "DRMWATCH_POSTGRES",
         hide_env_values = true,
         conflicts_with = "url_file"
     )]
     url: Option<String>,
-    /// A file with that.
-    #[arg(long, value_name = "FILE")]
+    /// File with the connection URL.
+    #[arg(long, help_heading = DATABASE, value_name = "FILE")]
     url_file: Option<PathBuf>,
-    /// Certificates (PEM) of authorities beyond the public ones.
-    #[arg(long, value_name = "FILE", env = "DRMWATCH_POSTGRES_CA")]
+    /// File of CA certificates (PEM) to trust, in addition to the public CAs.
+    #[arg(long, help_heading = DATABASE, value_name = "FILE", env = "DRMWATCH_POSTGRES_CA")]
     ca_file: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Print the schema, for who applies it by hand.
+    /// Print the SQL of the schema, without connecting to PostgreSQL.
     Schema,
-    /// Apply the schema: tables, roles, policies. It may be applied again.
+    /// Create or update the schema: tables, roles and row-level policies. Can be repeated.
     Setup {
         #[command(flatten)]
         server: Server,
     },
-    /// Bring the rows up to date: periods that changed are written anew, those that the store keeps no longer are deleted.
+    /// Update the rows: write the periods that changed, and delete those that are no longer in the store.
     Export {
         #[command(flatten)]
         server: Server,
         #[command(flatten)]
         place: Place,
-        /// The tenant, as NAMESPACE/NAME; without one every tenant of the store, and those that were shredded.
+        /// Tenant, as NAMESPACE/NAME. Defaults to all tenants in the store; rows of shredded tenants are deleted.
         #[arg(long)]
         tenant: Option<Tenant>,
-        /// Levels, by commas: 15m, 1h, 1d, 1w, 1mo.
-        #[arg(long, value_delimiter = ',', value_parser = level, default_value = "1h,1d,1w,1mo")]
+        /// Lengths of the periods to copy, separated by commas: 15m, 1h, 1d, 1w and 1mo.
+        #[arg(long, value_name = "LEVELS", value_delimiter = ',', value_parser = level, default_value = "1h,1d,1w,1mo")]
         level: Vec<Level>,
-        /// Only periods that began in so many days before today; without it all that there are.
+        /// Only periods that began in the last N days, up to 3660. Defaults to all periods.
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(i64).range(1..=3660))]
         recent: Option<i64>,
-        /// Apply the schema first.
+        /// First create or update the schema.
         #[arg(long)]
         setup: bool,
     },
-    /// Let a role (a login that is a member of drmwatch_reader) read a tenant.
+    /// Allow a database role to read a tenant. The role must be a member of drmwatch_reader.
     Grant(Grant),
-    /// Let it read a tenant no more.
+    /// Stop allowing a database role to read a tenant.
     Revoke(Grant),
 }
 
@@ -78,10 +82,10 @@ struct Grant {
     server: Server,
     #[command(flatten)]
     place: Place,
-    /// The role.
+    /// Database role.
     #[arg(long)]
     role: String,
-    /// The tenant, as NAMESPACE/NAME.
+    /// Tenant, as NAMESPACE/NAME.
     tenant: Tenant,
 }
 
@@ -97,7 +101,8 @@ impl Server {
             (None, Some(file)) => fs::read_to_string(file).map_err(io(file))?,
             (None, None) => {
                 return Err(Error::Mistakes(
-                    "where PostgreSQL is must be told: DRMWATCH_POSTGRES, or --url-file".into(),
+                    "the connection URL of PostgreSQL is missing: set DRMWATCH_POSTGRES, or use --url-file"
+                        .into(),
                 ));
             }
         };

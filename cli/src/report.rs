@@ -14,61 +14,70 @@ use std::{path::PathBuf, process::ExitCode};
 
 #[derive(ValueEnum, Clone, Copy)]
 enum NoData {
+    /// They are not counted.
     Exclude,
+    /// The service was down.
     Down,
+    /// The service was up.
     Up,
 }
 
 #[derive(ValueEnum, Clone, Copy)]
 enum Maintenance {
+    /// They are not counted.
     Exclude,
+    /// The service was up.
     Up,
 }
 
-/// Write the SLA report of a tenant. Roll-ups are brought up to date first.
+/// Write the SLA report of one tenant for one period: availability, incidents and coverage.
+///
+/// The roll-ups of the period are updated first.
 #[derive(Args)]
 pub struct ReportOptions {
     #[command(flatten)]
     place: Place,
-    /// The tenant, as NAMESPACE/NAME.
+    /// Tenant, as NAMESPACE/NAME.
     #[arg(long)]
     tenant: Tenant,
     #[command(flatten)]
     days: Days,
-    /// Folder of YAML with the MonitoredTenant: its display name and its objective of availability are taken from there.
+    /// Folder of YAML files with the MonitoredTenant. The report takes the display name and the availability objective from it.
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// IANA name of the zone in which days begin.
-    #[arg(long, default_value = "UTC")]
+    /// Time zone in which days begin, as an IANA name such as Europe/Berlin.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
     time_zone: String,
-    /// What was promised, in percent of minutes: 99.9.
-    #[arg(long, value_parser = target)]
+    /// Promised availability in percent, such as 99.9. Defaults to the objective of the MonitoredTenant in --folder; without
+    /// either, the report has no verdict.
+    #[arg(long, value_name = "PERCENT", value_parser = target)]
     target: Option<f64>,
-    /// What minutes without data mean.
+    /// How minutes without data count.
     #[arg(long, value_enum, default_value = "exclude")]
     no_data: NoData,
-    /// What minutes of maintenance mean.
+    /// How minutes of maintenance windows that exclude from the SLA count.
     #[arg(long, value_enum, default_value = "exclude")]
     maintenance: Maintenance,
-    /// An incident is at least so many minutes down in a row.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Minimum length of an incident, in minutes.
+    #[arg(long, value_name = "MINUTES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     incident_minutes: u32,
-    /// Only these hours count: "Mon-Fri 08:00-18:00".
-    #[arg(long)]
+    /// Count only these hours, such as "Mon-Fri 08:00-18:00". Defaults to all hours.
+    #[arg(long, value_name = "HOURS")]
     business_hours: Option<Hours>,
-    /// Forms, by commas.
+    /// File formats, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "csv,html,json,pdf")]
     format: Vec<Form>,
-    /// Fonts of the PDF beyond the built-in one (Latin, Greek, Cyrillic, Hebrew): files of TrueType or OpenType.
+    /// TrueType or OpenType font file for the PDF, in addition to the built-in font (Latin, Greek, Cyrillic, Hebrew). Can be
+    /// repeated.
     #[arg(long, value_name = "FILE")]
     font: Vec<PathBuf>,
-    /// Folder that the files are written to.
-    #[arg(long, default_value = ".")]
+    /// Folder to write the files to.
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
     out: PathBuf,
-    /// Private key that signs each file (`drmwatch keys signing`): FILE.sig.
+    /// File with the private key that signs each report file; `drmwatch keys signing` makes one. Signatures are written to FILE.sig.
     #[arg(long, value_name = "FILE")]
     sign: Option<PathBuf>,
-    /// Read the roll-ups that are there, and make none.
+    /// Use the existing roll-ups, without an update.
     #[arg(long)]
     no_consolidate: bool,
 }

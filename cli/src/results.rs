@@ -12,51 +12,54 @@ use std::{path::PathBuf, process::ExitCode};
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// For people.
+    /// Aligned columns.
     Table,
-    /// RFC 4180.
+    /// CSV (RFC 4180).
     Csv,
-    /// A record a line.
+    /// One JSON object per line, with all fields.
     Json,
-    /// Encrypted under the tenant's key, with its own key in the footer (PKMT1).
+    /// Encrypted Parquet. The tenant's key opens it (PKMT1).
     Parquet,
 }
 
-/// Look at the results of single runs.
+/// Show the results of single runs: when, where, verdict, reason and duration.
 #[derive(Args)]
 pub struct Results {
     #[command(flatten)]
     place: Place,
-    /// The tenant, as NAMESPACE/NAME.
+    /// Tenant, as NAMESPACE/NAME.
     #[arg(long)]
     tenant: Tenant,
     #[command(flatten)]
     days: Days,
-    /// Only of this probe; may be given more than once.
-    #[arg(long)]
+    /// Only results of this probe. Can be repeated.
+    #[arg(long, value_name = "NAME", help_heading = FILTERS)]
     probe: Vec<String>,
-    /// Only of this region; may be given more than once.
-    #[arg(long)]
+    /// Only results from this region. Can be repeated.
+    #[arg(long, value_name = "NAME", help_heading = FILTERS)]
     region: Vec<String>,
-    /// Only with this reason; may be given more than once.
-    #[arg(long)]
+    /// Only results with this reason, such as ManifestStale. Can be repeated.
+    #[arg(long, value_name = "REASON", help_heading = FILTERS)]
     reason: Vec<String>,
-    /// Only those that did not pass.
-    #[arg(long)]
+    /// Only results that are not a pass.
+    #[arg(long, help_heading = FILTERS)]
     failures: bool,
-    /// Print the evidence of this run (the field `evidence` of a record): `drmwatch-runner --replay` judges it again.
+    /// Instead of results, print the recorded requests and responses of one run: the field `evidence` of a result with --format
+    /// json. `drmwatch-runner --replay` judges them again.
     #[arg(long, value_name = "RUN")]
     evidence: Option<String>,
-    /// Most records.
-    #[arg(long, default_value_t = 1000)]
+    /// Maximum number of results. The earliest are shown.
+    #[arg(long, value_name = "RESULTS", help_heading = FILTERS, default_value_t = 1000)]
     limit: usize,
-    /// Form.
+    /// Output format.
     #[arg(long, value_enum, default_value = "table")]
     format: Form,
-    /// File that it is written to, instead of the terminal; Parquet needs one.
-    #[arg(long, required_if_eq("format", "parquet"))]
+    /// File to write to. Defaults to standard output, except for Parquet.
+    #[arg(long, value_name = "FILE", required_if_eq("format", "parquet"))]
     out: Option<PathBuf>,
 }
+
+const FILTERS: &str = "Filters";
 
 impl Results {
     pub fn run(self) -> ExitCode {
@@ -130,7 +133,7 @@ impl Results {
         if records.is_empty() {
             let last = to.yesterday().unwrap_or(to);
             return Err(Error::Mistakes(format!(
-                "no record of {} between {from} and {last} (UTC) is as asked for",
+                "no record of {} between {from} and {last} (UTC) matches the options",
                 self.tenant
             )));
         }
@@ -157,7 +160,7 @@ impl Results {
             None => drmwatch_program::write_text(&String::from_utf8_lossy(&bytes)),
         }
         if whole > records.len() {
-            note!("the first {} of {whole} (--limit)", records.len());
+            note!("{} of {whole} results shown; --limit shows more", records.len());
         }
         Ok(())
     }

@@ -13,25 +13,30 @@ use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 /// What is written above each file.
 const HEAD: &str = "Rendered by `drmwatch rules`.";
 
-/// Render Prometheus rules.
+/// Write Prometheus rule files: the rules that drmwatch ships, and one file for each tenant with objectives.
+///
+/// Use it for a Prometheus without the Prometheus Operator. In Kubernetes, the Helm chart and the operator write the same
+/// rules.
 #[derive(Args)]
 pub struct Rules {
-    /// Folder (or file) of MonitoredTenants and DrmProbes. Their Secrets need not be there.
+    /// Folder of YAML files with MonitoredTenants and DrmProbes, or one such file. Their Secrets are not needed.
     folder: PathBuf,
-    /// Folder to write rule files to. Nothing is written if a file of the other folder has a mistake.
-    #[arg(long, short)]
+    /// Folder to write the rule files to. If the YAML files have a mistake, nothing is written.
+    #[arg(long, short, value_name = "FOLDER")]
     out: PathBuf,
-    /// Which view the Prometheus has that reads them: of one region, or of all (a quorum of regions decides).
+    /// Which metrics the Prometheus that evaluates the rules has.
     #[arg(long, value_enum, default_value = "regional")]
     scope: View,
-    /// Where the runbooks are published.
-    #[arg(long, default_value = "docs/runbooks")]
+    /// URL or path where the runbooks are published: the beginning of the annotation `runbook_url` of alerts.
+    #[arg(long, value_name = "URL", default_value = "docs/runbooks")]
     runbooks: String,
 }
 
 #[derive(ValueEnum, Clone, Copy)]
 enum View {
+    /// Those of one region.
     Regional,
+    /// Those of all regions. A service is down if most regions say so.
     Global,
 }
 

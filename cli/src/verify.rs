@@ -8,14 +8,15 @@ use clap::Args;
 use drmwatch_program::say;
 use std::{fs, path::PathBuf, process::ExitCode};
 
-/// Verify the detached signatures FILE.sig of files. `openssl pkeyutl -verify -pubin -inkey KEY -rawin -in FILE -sigfile
-/// FILE.sig` does the same.
+/// Verify the signatures of report files. The signature of FILE is in FILE.sig.
+///
+/// The same with OpenSSL: openssl pkeyutl -verify -pubin -inkey KEY -rawin -in FILE -sigfile FILE.sig
 #[derive(Args)]
 pub struct Verify {
-    /// Public key, PEM.
+    /// File with the public key (PEM): the .pub file of `drmwatch keys signing`.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// Files that were signed.
+    /// Signed files.
     #[arg(required = true)]
     files: Vec<PathBuf>,
 }
@@ -33,7 +34,7 @@ impl Verify {
             let text = fs::read(file).map_err(io(file))?;
             let signature = fs::read(&beside).map_err(io(&beside))?;
             match drmwatch_results::sign::verify(&public, &text, &signature) {
-                Ok(()) => say!("{}: signed", file.display()),
+                Ok(()) => say!("{}: signature is valid", file.display()),
                 Err(error) => wrong.push(format!("{}: {error}", file.display())),
             }
         }
