@@ -14,13 +14,12 @@ help: ## print this menu
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: setup-rust ## the main job on loopback: a live table, a break and its healing (DEMO_SECONDS=20 ends by itself)
+demo: setup-rust ## probe a practice service on this computer, break a stream, and repair it (DEMO_SECONDS=60 ends by itself)
 	@bash scripts/need.sh curl
-	cargo build --quiet -p drmwatch-runner -p drmwatch-testkit
-	@bash demo/run.sh target/debug
+	@bash demo/run.sh
 
 .PHONY: demo-cluster
-demo-cluster: setup-e2e images ## the same on a real Kubernetes made for it, with the Prometheus Operator: install, break, a message and a ticket, heal, take down
+demo-cluster: setup-e2e images ## the same on a real Kubernetes made for it, with the Prometheus Operator: install, break, a message and a ticket, repair, remove
 	E2E_VERBOSE=1 bash e2e/run.sh $(BIN) $(IMAGES) 02-install 10-routing
 
 .PHONY: test
