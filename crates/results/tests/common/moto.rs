@@ -20,6 +20,7 @@ impl Drop for Moto {
 }
 
 /// Starts it; None: there is no Python with it.
+#[allow(clippy::print_stdout)]
 pub async fn moto() -> Option<Moto> {
     let Ok(python) = std::env::var("RESULTS_ORACLE") else {
         println!("skipped: RESULTS_ORACLE names no Python with moto (make results)");
