@@ -72,6 +72,7 @@ free 9464 "runner's metrics page"
 if [ -n "${1:-}" ]; then bin=$1; else build; fi
 
 say '' "Step 2: start the practice service on $service and the runner."
+touch "$work/service" "$work/log"
 "$bin/drmwatch-world" --https-port 0 >"$work/service" 2>&1 &
 service_pid=$!
 until grep -q "^$service " "$work/service"; do
@@ -85,7 +86,6 @@ say '  The probes are in demo/probes/acme.yaml. Every 5 seconds:' \
   '    acme-cinema     gets a token, reads an encrypted live stream, requests a' \
   '                    license, and decrypts a segment with its key' \
   '    acme-no-token   requests a license without a token; it must be refused' ''
-touch "$work/log"
 DRMWATCH_LOG=${DRMWATCH_LOG:-error} "$bin/drmwatch-runner" demo/probes --allow-cidr 127.0.0.0/8 --table 2>"$work/log" &
 runner_pid=$!
 tail -n +1 -f "$work/log" >&2 &
@@ -107,6 +107,8 @@ await() { # what, value, limit, probes
 # room below it: the table as it was stays above. All in one write, so that the table does not come between.
 explain() {
   local text
+  # The table shows a verdict within a quarter of a second of the metrics.
+  sleep 0.5
   printf -v text '%s\n' '' "$@" ''
   [ ! -t 1 ] || printf -v text '%s\n\n\n\n\n\n\n\n\n\n\n\n\n' "$text"
   printf '%s' "$text"
