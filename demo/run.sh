@@ -41,7 +41,7 @@ build() {
   fi
   # Elsewhere, one line every ten seconds: cargo rewrites its progress bar in place, ended by carriage returns.
   CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=always CARGO_TERM_PROGRESS_WIDTH=100 "${cargo[@]}" 2>&1 |
-    sed -u 's/\x1b\[[0-9;]*[A-Za-z]//g; s/\r/\n/g' | {
+    stdbuf -o0 tr '\r' '\n' | sed -u 's/\x1b\[[0-9;]*[A-Za-z]//g' | {
     local line last=-10
     while IFS= read -r line; do
       if [[ $line =~ ^\ *Building\ \[.*\]\ ([0-9]+)/([0-9]+)(:\ ([^ ,]+))? ]]; then
