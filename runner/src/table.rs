@@ -129,10 +129,17 @@ fn lines(rows: &[Row], metrics: &SocketAddr, screen: Option<(usize, usize)>, col
 fn message(row: &Row, width: usize) -> Vec<String> {
     let step = row.last.step.as_deref().unwrap_or_default();
     let text: Vec<char> = format!("{step}: {}", row.last.message).chars().collect();
-    let room = width.saturating_sub(4).max(1);
-    let starts = ["  └ ", "    "].into_iter();
-    starts
-        .zip(text.chunks(room).take(2))
+    let room = width.saturating_sub(4);
+    // The first line ends with a word, if there is one that fits.
+    let space = text.iter().take(room).rposition(|c| *c == ' ');
+    let end = match text.len() <= room {
+        true => text.len(),
+        false => space.map_or(room, |at| at + 1),
+    };
+    let (first, rest) = text.split_at(end);
+    [("  └ ", first), ("    ", rest)]
+        .into_iter()
+        .filter(|(_, piece)| !piece.is_empty())
         .map(|(start, piece)| start.chars().chain(piece.iter().copied()).take(width).collect())
         .collect()
 }
