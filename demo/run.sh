@@ -23,7 +23,7 @@ stop() {
 }
 trap stop EXIT
 # The usual way to end the demo, once it has shown everything.
-interrupted() { say '' 'Stopping the runner and the practice service.'; [ -n "$finished" ] || exit 130; exit 0; }
+interrupted() { say '' 'Stopping the demo.'; [ -n "$finished" ] || exit 130; exit 0; }
 trap interrupted INT TERM
 
 build() {
@@ -31,7 +31,7 @@ build() {
   bin=$folder/debug
   say "Step 1: compile drmwatch-runner and drmwatch-world into $folder."
   [ -e "$bin/drmwatch-runner" ] ||
-    say '  The first build compiles about 400 crates. It takes 3 to 10 minutes, depending' \
+    say '  The first build compiles about 500 crates. It takes 3 to 10 minutes, depending' \
       '  on the computer. Later builds take seconds.'
   local cargo=(cargo build -p drmwatch-runner -p drmwatch-testkit --bin drmwatch-runner --bin drmwatch-world)
   if [ -t 2 ]; then
