@@ -33,6 +33,7 @@ for need in "$@"; do
     lacks conntrack conntrack; lacks buildah buildah; lacks jq jq; lacks ip iproute2; lacks openssl openssl
     lacks curl curl; lacks nft nftables; lacks nsenter util-linux; lacks sysctl procps; lacks promtool prometheus
     lacks prometheus-alertmanager prometheus-alertmanager; lacks docker-registry docker-registry; lacks htpasswd apache2-utils
+    lacks python3 python3
     [ -x /usr/lib/cni/ptp ] || packages+=(containernetworking-plugins)
     ;;
   *) echo "need.sh: unknown need $need" >&2; exit 2 ;;
