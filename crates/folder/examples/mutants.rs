@@ -3,7 +3,7 @@
 //! Every field of every object of `crates/api/valid` is left out, misspelled, and given values of every type and of odd
 //! notations. Each mutant is a file `OUT/NNNN.yaml`; `OUT/refused` lists those that the schema refuses. The e2e case
 //! `01-crds` gives the same files to a real API server.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use drmwatch_api::EgressPolicy;
 use drmwatch_folder::{Stage, read};

@@ -1,7 +1,7 @@
 //! Extreme numbers in other people's manifests and segments: each number of each file, one after the other,
 //! becomes 0, -1, or more than any type holds, and the whole engine looks at it: parsers, addressing and judges.
 //! Tests check overflow, release builds do not: what would panic here is a wrong verdict there.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use drmwatch_api::{DrmProbe, EgressPolicy, MonitoredTenant};
 use drmwatch_media::{dash, hls};
