@@ -22,6 +22,10 @@ demo: setup-rust ## probe a practice service on this computer, break a stream, a
 demo-cluster: setup-e2e images ## the same on a real Kubernetes made for it, with the Prometheus Operator: install, break, a message and a ticket, repair, remove
 	E2E_VERBOSE=1 bash e2e/run.sh $(BIN) $(IMAGES) 02-install 10-routing
 
+.PHONY: newcomer
+newcomer: ## the README as a newcomer follows it: a minimal Debian, an empty home, empty caches (root)
+	bash scripts/newcomer.sh
+
 .PHONY: test
 test: unit packagers chart e2e ## everything: unit, integration, packagers, chart, rules, and e2e on a real Kubernetes
 

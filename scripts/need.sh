@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to it that what a target needs is installed: by apt when root or sudo can, else by saying what is
-# missing and how to get it.   need.sh {cc|cxx|openssl|clock|curl|age|pdf|postgres|musl|npm|python|chromium|bench|perf|prometheus|buildah|packagers|cluster}...
+# missing and how to get it.   need.sh {cc|cxx|openssl|debootstrap|clock|curl|age|pdf|postgres|musl|npm|python|chromium|bench|perf|prometheus|buildah|packagers|cluster}...
 set -euo pipefail
 packages=()
 lacks() { # command, package
@@ -10,6 +10,7 @@ for need in "$@"; do
   case $need in
   cc) lacks cc gcc; [ -e /usr/include/stdlib.h ] || packages+=(libc6-dev) ;;
   openssl) lacks openssl openssl ;;
+  debootstrap) lacks debootstrap debootstrap ;;
   cxx) lacks c++ g++ ;;
   curl) lacks curl curl ;;
   npm) lacks node nodejs; lacks npm npm ;;

@@ -120,7 +120,7 @@ fn a_mistake_or_a_key_that_is_none_writes_nothing() {
     assert_eq!(made.status.code(), Some(2));
     assert!(
         String::from_utf8_lossy(&made.stderr)
-            .contains("tenants.yaml:10: spec.alerting.muteTimes[0]: from must be before to"),
+            .contains("tenants.yaml:10:47: spec.alerting.muteTimes[0].from: from must be before to"),
         "{made:?}"
     );
     fs::write(folder.path().join("in/tenants.yaml"), TENANTS).unwrap();
