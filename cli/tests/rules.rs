@@ -84,7 +84,7 @@ fn a_mistake_writes_nothing_and_is_named() {
     for (wrong, said) in [
         (
             TENANT.replace("99.9%", "100%"),
-            "tenant.yaml:11: spec.objectives[0].target: target must be at least 50% and below 100%",
+            "tenant.yaml:11:24: spec.objectives[0].target: target must be at least 50% and below 100%",
         ),
         (
             TENANT.replace("[acme-news]", "[acme-olds]"),

@@ -143,14 +143,14 @@ fn quantile(before: &Numbers, after: &Numbers, share: f64) -> f64 {
 /// One probe as YAML.
 fn probe(name: &str, schedule: &str, rest: &str) -> String {
     format!(
-        "---\napiVersion: drmwatch.io/v1alpha1\nkind: DrmProbe\nmetadata: {{name: {name}, namespace: n}}\nspec:\n  tenantRef: {{name: t}}\n  schedule: {{{schedule}}}\n{rest}"
+        "---\napiVersion: drmwatch.io/v1alpha1\nkind: DrmProbe\nmetadata: {{name: {name}, namespace: 'n'}}\nspec:\n  tenantRef: {{name: t}}\n  schedule: {{{schedule}}}\n{rest}"
     )
 }
 
 fn tenant(ca: &str) -> String {
     let ca = ca.trim_end().replace('\n', "\n    ");
     format!(
-        "apiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: n}}\nstringData:\n  api: demo-api-key\n  ca: |\n    {ca}\n---\napiVersion: drmwatch.io/v1alpha1\nkind: MonitoredTenant\nmetadata: {{name: t, namespace: n}}\nspec:\n  displayName: T\n  credentials:\n  - {{name: ca, secretKeyRef: {{name: s, key: ca}}}}\n  - {{name: api, secretKeyRef: {{name: s, key: api}}}}\n"
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: 'n'}}\nstringData:\n  api: demo-api-key\n  ca: |\n    {ca}\n---\napiVersion: drmwatch.io/v1alpha1\nkind: MonitoredTenant\nmetadata: {{name: t, namespace: 'n'}}\nspec:\n  displayName: T\n  credentials:\n  - {{name: ca, secretKeyRef: {{name: s, key: ca}}}}\n  - {{name: api, secretKeyRef: {{name: s, key: api}}}}\n"
     )
 }
 

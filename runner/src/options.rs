@@ -29,7 +29,7 @@ pub struct Options {
     /// Secret that the operator wrote.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["pool", "check"], help_heading = MODES)]
     once: Option<PathBuf>,
-    /// Validate a folder of YAML files, print each mistake with its file, line and field, and exit.
+    /// Validate a folder of YAML files, print each mistake with its file, line, column and field, and exit.
     #[arg(long, value_name = "FOLDER", conflicts_with = "pool", help_heading = MODES)]
     check: Option<PathBuf>,
     /// Judge a recorded run again, without network access, and exit with its verdict. FILE is a file that --evidence wrote.

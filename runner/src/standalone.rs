@@ -2,7 +2,7 @@
 
 use crate::{options::Options, results::Recorder, scheduler::Scheduler, sink::Sink, table};
 use drmwatch_api::EgressPolicy;
-use drmwatch_folder::Folder;
+use drmwatch_folder::{Folder, Stage};
 use drmwatch_metrics::{MAINTENANCE, Metrics, Owner, PROBE_INFO, RUNNER_INFO, record_reasons};
 use drmwatch_plan::Plan;
 use drmwatch_probe::Engine;
@@ -29,20 +29,29 @@ fn egress(options: &Options) -> EgressPolicy {
     }
 }
 
+/// `1 file`, `2 files`.
+fn counted(count: usize, of: &str) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
+}
+
 /// `--check`: prints every mistake; succeeds if there is none.
 pub fn check(path: &Path, options: &Options) -> ExitCode {
     match drmwatch_folder::read(path, &options.region, &egress(options), drmwatch_program::now()) {
         Ok(folder) if folder.mistakes.is_empty() => {
             say!(
-                "{} files, {} probes, no mistakes",
-                folder.files,
-                folder.plans.len()
+                "{}, {}, no mistakes",
+                counted(folder.files, "file"),
+                counted(folder.plans.len(), "probe")
             );
             ExitCode::SUCCESS
         }
         Ok(folder) => {
             folder.mistakes.iter().for_each(|m| say!("{m}"));
-            say!("{} files, {} mistakes", folder.files, folder.mistakes.len());
+            say!(
+                "{}, {}",
+                counted(folder.files, "file"),
+                counted(folder.mistakes.len(), "mistake")
+            );
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -136,7 +145,7 @@ fn apply(
 ) {
     let mistakes: BTreeSet<String> = folder.mistakes.iter().map(ToString::to_string).collect();
     mistakes.difference(told).for_each(|m| error!("{m}"));
-    let whole = mistakes.is_empty();
+    let whole = folder.mistakes.iter().all(|m| m.stage == Stage::Reference);
     *told = mistakes;
     let mut present = BTreeSet::new();
     for (plan, secrets) in folder.plans {

@@ -113,17 +113,17 @@ fn steps(world: &str) -> Vec<(&'static str, String)> {
 
 fn folder(world: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let mut text = String::from("apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: n}\ndata:\n");
+    let mut text = String::from("apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: 'n'}\ndata:\n");
     for (name, value) in planted() {
         text += &format!("  {name}: {}\n", STANDARD.encode(value));
     }
-    text += "---\napiVersion: drmwatch.io/v1alpha1\nkind: MonitoredTenant\nmetadata: {name: t, namespace: n}\nspec:\n  displayName: T\n  budget: {requestsPerMinute: 6000}\n  credentials:\n";
+    text += "---\napiVersion: drmwatch.io/v1alpha1\nkind: MonitoredTenant\nmetadata: {name: t, namespace: 'n'}\nspec:\n  displayName: T\n  budget: {requestsPerMinute: 6000}\n  credentials:\n";
     for (name, _) in planted() {
         text += &format!("  - {{name: {name}, secretKeyRef: {{name: s, key: {name}}}}}\n");
     }
     for (name, step) in steps(world) {
         text += &format!(
-            "---\napiVersion: drmwatch.io/v1alpha1\nkind: DrmProbe\nmetadata: {{name: {name}, namespace: n}}\nspec:\n  tenantRef: {{name: t}}\n  schedule: {{intervalSeconds: 5}}\n  timeoutSeconds: 4\n  steps:\n  - name: s\n    {step}\n"
+            "---\napiVersion: drmwatch.io/v1alpha1\nkind: DrmProbe\nmetadata: {{name: {name}, namespace: 'n'}}\nspec:\n  tenantRef: {{name: t}}\n  schedule: {{intervalSeconds: 5}}\n  timeoutSeconds: 4\n  steps:\n  - name: s\n    {step}\n"
         );
     }
     fs::write(folder.path().join("all.yaml"), text).unwrap();

@@ -99,7 +99,7 @@ pub fn build(objects: Objects, region: &str, egress: &EgressPolicy, now: Timesta
             mistakes
                 .iter()
                 .chain(&found)
-                .any(|m| m.stage != Stage::Secrets && s.holds(m))
+                .any(|m| !matches!(m.stage, Stage::Secrets | Stage::Reference) && s.holds(m))
         })
         .map(|s| std::ptr::from_ref(*s))
         .collect();
@@ -238,6 +238,7 @@ fn names(objects: &Objects, candidates: &[Candidate]) -> Names {
 /// Names of tenants and probes that objectives and windows give, and that nobody has: an objective that counts nothing, a
 /// window that mutes nothing.
 fn references(objects: &Objects, names: &Names, mistakes: &mut Vec<Mistake>) {
+    let before = mistakes.len();
     let none = BTreeSet::new();
     let mut probe = |source: &Source, field: String, name: &str, tenant: Option<&str>, namespace: &str| {
         let known = names.get(namespace).unwrap_or(&none);
@@ -284,6 +285,9 @@ fn references(objects: &Objects, names: &Names, mistakes: &mut Vec<Mistake>) {
             say_at(source, "spec.tenantRef.name", message, mistakes);
         }
     }
+    mistakes[before..]
+        .iter_mut()
+        .for_each(|m| m.stage = Stage::Reference);
 }
 
 /// Applies the windows that are open to a plan.

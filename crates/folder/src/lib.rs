@@ -48,6 +48,9 @@ pub enum Stage {
     Apply,
     /// The operator, as a condition: the API server takes the object, but it can't do what it says.
     Compile,
+    /// Nobody: an objective or a window names a probe or tenant that does not exist, which may be so for a while. What the
+    /// object says of others holds.
+    Reference,
     /// The operator, about a Secret that is missing or whose value can't be used. Whoever needs no values may ignore it.
     Secrets,
 }

@@ -3,6 +3,7 @@
 
 use crate::{Fence, fences, page, pages_in};
 use drmwatch_api::EgressPolicy;
+use drmwatch_folder::Stage;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -127,7 +128,9 @@ fn mistakes(objects: &[Value], others: &[Value]) -> Vec<String> {
     let now = "2026-11-27T12:00:00Z".parse().unwrap();
     let read = drmwatch_folder::read(folder.path(), "eu-central", &EgressPolicy::default(), now).unwrap();
     assert_eq!(read.files, objects.len() + others.len());
-    read.mistakes.iter().map(ToString::to_string).collect()
+    // An example of a window names probes of examples elsewhere.
+    let own = read.mistakes.iter().filter(|m| m.stage != Stage::Reference);
+    own.map(ToString::to_string).collect()
 }
 
 fn pages() -> Vec<String> {
