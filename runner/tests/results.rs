@@ -196,7 +196,12 @@ async fn every_slot_is_kept_however_the_runner_ends() {
     // The third counts what the others left, sees one go and one fail, and ends in peace.
     let runner = place.runner(free());
     runner.until("runs", |r| r.value("drmwatch_probe_slots_finished_total") >= 6.0);
-    let window = "apiVersion: drmwatch.io/v1alpha1\nkind: MaintenanceWindow\nmetadata: {name: upgrade, namespace: tv}\nspec:\n  description: upgrade\n  probes: [a]\n  effects: [ExcludeFromSla]\n  once: {start: \"2020-01-01T00:00:00Z\", end: \"2120-01-01T00:00:00Z\"}\n";
+    // A window may last 31 days at most.
+    let now = drmwatch_program::now();
+    let (start, end) = (now - Duration::from_secs(3600), now + Duration::from_secs(86_400));
+    let window = format!(
+        "apiVersion: drmwatch.io/v1alpha1\nkind: MaintenanceWindow\nmetadata: {{name: upgrade, namespace: tv}}\nspec:\n  description: upgrade\n  probes: [a]\n  effects: [ExcludeFromSla]\n  once: {{start: \"{start}\", end: \"{end}\"}}\n"
+    );
     fs::write(place.path("yaml/window.yaml"), window).unwrap();
     yaml(&names[..5]);
     runner.until("one is gone", |r| {

@@ -92,7 +92,11 @@ fn surroundings(objects: &[Value]) -> Vec<Value> {
         tenants.extend(listed.filter_map(text).map(|name| (namespace.clone(), name)));
         let mut found = BTreeMap::new();
         secrets(object, &mut found);
-        for (name, keys) in found {
+        let brought = |name: &str| {
+            let same = |o: &&Value| o["kind"] == "Secret" && o["metadata"]["name"] == *name;
+            objects.iter().any(|o| same(&o))
+        };
+        for (name, keys) in found.into_iter().filter(|(name, _)| !brought(name)) {
             let value = |key: &String| if key.ends_with(".pem") { PEM } else { SECRET };
             let data: BTreeMap<&String, &str> = keys.iter().map(|key| (key, value(key))).collect();
             made.push(json!({
