@@ -119,7 +119,7 @@ images: build ## container images FROM scratch, sizes printed
 
 .PHONY: e2e
 e2e: setup-e2e images ## every case on a real Kubernetes made for it (E2E_CONTEXT=current: on yours)
-	cargo build --quiet -p drmwatch-folder --example mutants
+	cargo build --quiet --workspace --example mutants
 	bash e2e/run.sh $(BIN) $(IMAGES)
 
 .PHONY: setup-rust

@@ -22,7 +22,7 @@ step() { echo "== $1 (at $SECONDS s)"; }
 step "a minimal Debian in $root"
 mirror=$(grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null | sed -n 1p | tr -d ' ' || true)
 [ -e "$root/usr/bin/apt-get" ] ||
-  debootstrap --variant=minbase --include=ca-certificates,git,make bookworm "$root" "${mirror:-http://deb.debian.org/debian}" >"$root.log" 2>&1 ||
+  debootstrap --variant=minbase --include=ca-certificates,git,make bookworm "$root" ${mirror:+"$mirror"} >"$root.log" 2>&1 ||
   { tail -5 "$root.log" >&2; exit 1; }
 rm -f "$root.log"
 # How packages are reached is a matter of this machine.
@@ -33,24 +33,24 @@ mount --bind /dev "$root/dev"
 mount -t proc proc "$root/proc"
 
 step "Rust and a clone"
-mkdir -p "$root/opt/rust" "$root/root"
+mkdir -p "$root/opt/rust" "$root/home/newcomer"
 cp -r "$(rustc --print sysroot)/." "$root/opt/rust/"
-rm -rf "$root/root/drmwatch"
-git clone -q . "$root/root/drmwatch"
+rm -rf "$root/home/newcomer/drmwatch"
+git clone -q . "$root/home/newcomer/drmwatch"
 
-inside() { chroot "$root" env -i HOME=/root TERM=dumb LANG=C.UTF-8 PATH=/opt/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin bash -c "cd /root/drmwatch && $1"; }
+inside() { chroot "$root" env -i HOME=/home/newcomer TERM=dumb LANG=C.UTF-8 PATH=/opt/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin bash -c "cd /home/newcomer/drmwatch && $1"; }
 # The commands of the README, as they stand there.
 demo=$(sed -n '/^```sh$/,/^```$/s/^\(make demo\) .*/\1/p' README.md | sed -n 1p)
 [ -n "$demo" ] || { echo "the README has no 'make demo'" >&2; exit 1; }
 step "$demo, with an empty home"
 inside "DEMO_SECONDS=20 $demo 2>&1 && echo demo-ended-well" |
-  while IFS= read -r line; do printf '%5d s  %s\n' "$SECONDS" "$line"; done | tee "$root/root/demo.txt"
-grep -q demo-ended-well "$root/root/demo.txt" || { echo "FAIL: $demo" >&2; exit 1; }
-quiet=$(awk '{if (NR > 1 && $1 - last > most) most = $1 - last; last = $1} END {print most + 0}' "$root/root/demo.txt")
+  while IFS= read -r line; do printf '%5d s  %s\n' "$SECONDS" "$line"; done | tee "$root/home/newcomer/demo.txt"
+grep -q demo-ended-well "$root/home/newcomer/demo.txt" || { echo "FAIL: $demo" >&2; exit 1; }
+quiet=$(awk '{if (NR > 1 && $1 - last > most) most = $1 - last; last = $1} END {print most + 0}' "$root/home/newcomer/demo.txt")
 step "the longest silence was $quiet s"
 [ "$quiet" -le $silence_limit ] || { echo "FAIL: nothing was printed for $quiet s" >&2; exit 1; }
 
 step "the README's probe, by --check"
-sed -n '/^```yaml$/,/^```$/{/^```/d;p}' README.md >"$root/root/readme.yaml"
-inside "target/debug/drmwatch-runner --check /root/readme.yaml"
+sed -n '/^```yaml$/,/^```$/{/^```/d;p}' README.md >"$root/home/newcomer/readme.yaml"
+inside "target/debug/drmwatch-runner --check /home/newcomer/readme.yaml"
 step "done"
