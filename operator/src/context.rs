@@ -7,7 +7,8 @@ use crate::{
 };
 use drmwatch_api::{DrmProbe, MaintenanceWindow, MonitoredTenant, RunnerPool, SlaReport};
 use drmwatch_metrics::{Metrics, Owner, QUEUED};
-use drmwatch_plan::{ReportOutcome, VerdictRecord};
+use drmwatch_outcome::VerdictRecord;
+use drmwatch_plan::ReportOutcome;
 use kube::{
     Client, Resource, ResourceExt,
     runtime::{

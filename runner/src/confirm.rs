@@ -4,7 +4,7 @@
 //! a licence that leaks once has leaked. Of a probe that fails already nothing is to be confirmed. Where the slot has
 //! no time left for it, the first attempt counts.
 
-use drmwatch_plan::{Domain, Outcome, Reason, Verdict};
+use drmwatch_outcome::{Domain, Outcome, Reason, Verdict};
 use jiff::Timestamp;
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
 //! Records of runs that begin to fail: kept in a folder, and judged again offline.
 
 use crate::{OUR_ERROR, exit_code};
-use drmwatch_plan::{Outcome, Plan, Verdict};
+use drmwatch_outcome::{Outcome, Verdict};
+use drmwatch_plan::Plan;
 use drmwatch_probe::evidence::Evidence;
 use drmwatch_program::say;
 use std::{fs, path::Path, process::ExitCode};

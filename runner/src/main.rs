@@ -32,11 +32,11 @@ use tracing::error;
 const OUR_ERROR: u8 = 3;
 
 /// Exit code of a verdict.
-fn exit_code(verdict: drmwatch_plan::Verdict) -> ExitCode {
+fn exit_code(verdict: drmwatch_outcome::Verdict) -> ExitCode {
     ExitCode::from(match verdict {
-        drmwatch_plan::Verdict::Pass => 0,
-        drmwatch_plan::Verdict::Fail(_) => 1,
-        drmwatch_plan::Verdict::Inconclusive(_) => 2,
+        drmwatch_outcome::Verdict::Pass => 0,
+        drmwatch_outcome::Verdict::Fail(_) => 1,
+        drmwatch_outcome::Verdict::Inconclusive(_) => 2,
     })
 }
 

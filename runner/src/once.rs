@@ -5,7 +5,8 @@ use crate::{
     options::Options,
     results::{self, Slot},
 };
-use drmwatch_plan::{CREDENTIAL_PREFIX, Due, Outcome, PLAN_KEY, Plan, Secrets, Verdict};
+use drmwatch_outcome::{Outcome, Verdict};
+use drmwatch_plan::{CREDENTIAL_PREFIX, Due, PLAN_KEY, Plan, Secrets};
 use drmwatch_probe::{Engine, Prepared, ProbeState};
 use drmwatch_program::{say, try_write};
 use jiff::{SignedDuration, Timestamp};
@@ -132,7 +133,7 @@ fn message(mut outcome: Outcome) -> String {
     for step in &mut outcome.steps {
         let expiry = step.hops.iter().filter_map(|h| h.certificate_not_after).min();
         let bytes = step.hops.iter().map(|h| h.bytes).sum();
-        step.hops = vec![drmwatch_plan::Hop {
+        step.hops = vec![drmwatch_outcome::Hop {
             certificate_not_after: expiry,
             bytes,
             ..Default::default()
@@ -142,7 +143,7 @@ fn message(mut outcome: Outcome) -> String {
         if let Some(stream) = &mut step.facts.stream {
             stream
                 .checks
-                .retain(|c| c.status == drmwatch_plan::CheckStatus::Fail);
+                .retain(|c| c.status == drmwatch_outcome::CheckStatus::Fail);
             stream
                 .checks
                 .iter_mut()
@@ -161,7 +162,7 @@ fn message(mut outcome: Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use drmwatch_plan::{Hop, Reason, StepOutcome, Verdict};
+    use drmwatch_outcome::{Hop, Reason, StepOutcome, Verdict};
 
     #[test]
     fn a_termination_message_always_fits_and_keeps_the_verdict() {

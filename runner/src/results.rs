@@ -2,12 +2,14 @@
 //!
 //! Nothing here can delay a probe: a record is handed to the spool's thread or lost, and counted.
 
-use crate::{options::Options, slots::Cause};
+use crate::options::Options;
 use drmwatch_metrics::{
     Metrics, Owner, RESULTS_BEHIND, RESULTS_ERRORS, RESULTS_LOST, RESULTS_RECORDED, RESULTS_SHIPPED,
     RESULTS_SPOOL_BYTES, RESULTS_WAITING,
 };
-use drmwatch_plan::{Outcome, Plan};
+use drmwatch_outcome::Cause;
+use drmwatch_outcome::Outcome;
+use drmwatch_plan::Plan;
 use drmwatch_probe::evidence::Evidence;
 use drmwatch_results::{
     Place, Record, Store, StoreError,

@@ -9,11 +9,12 @@ use crate::{
     memory::Memory,
     results::Excluded,
     sink::Sink,
-    slots::{Cause, Shared, Slots},
+    slots::{Shared, Slots},
     stop::{Stop, Stopper},
 };
 use drmwatch_metrics::*;
-use drmwatch_plan::{Due, Outcome, Plan, Secrets};
+use drmwatch_outcome::{Cause, Outcome};
+use drmwatch_plan::{Due, Plan, Secrets};
 use drmwatch_probe::{Engine, Prepared};
 use jiff::Timestamp;
 use std::{

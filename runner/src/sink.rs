@@ -2,7 +2,8 @@
 
 use crate::{evidence, results::Recorder};
 use drmwatch_metrics::{Metrics, Owner, PROBE_CONFIRMATIONS, record_outcome};
-use drmwatch_plan::{Outcome, Plan, ProbeId, Verdict, VerdictRecord};
+use drmwatch_outcome::{Outcome, ProbeId, Verdict, VerdictRecord};
+use drmwatch_plan::Plan;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -115,7 +116,7 @@ impl Sink {
                 warn!(%probe, %tenant, step, %reason, trace = outcome.trace_id, message = outcome.message, "the probe can't tell");
             }
         }
-        let record = VerdictRecord::new(plan, outcome);
+        let record = plan.verdict_record(outcome);
         let _ = self.transitions.send((plan.uid.clone(), News::Verdict(record)));
     }
 

@@ -13,7 +13,8 @@ use crate::{
 };
 use drmwatch_api::ConcurrencyPolicy;
 use drmwatch_metrics::*;
-use drmwatch_plan::{Due, Outcome, Plan, Reason, Verdict};
+use drmwatch_outcome::{Cause, Outcome, Reason, Verdict};
+use drmwatch_plan::{Due, Plan};
 use drmwatch_probe::{Engine, Prepared};
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -31,47 +32,6 @@ const STILL_WORTH: Duration = Duration::from_secs(60);
 
 /// A slot that is over so soon is not begun by who is new to it.
 const NEARLY_OVER: SignedDuration = SignedDuration::from_secs(1);
-
-/// Why a slot did not run to its end: the values of the label `cause`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// Beyond its starting deadline, or passed while the machine slept.
-    Late,
-    /// Passed while a run went on that forbids another.
-    Overlap,
-    /// Its run was ended by the next one.
-    Replaced,
-    /// The tenant's budget did not allow it.
-    Budget,
-    /// Passed while no runner had it.
-    NoOwner,
-    /// It had not begun, or its run had not ended, when the runner had to stop or hand the probe over.
-    Shutdown,
-}
-
-impl Cause {
-    /// All of them.
-    pub const ALL: [Cause; 6] = [
-        Cause::Late,
-        Cause::Overlap,
-        Cause::Replaced,
-        Cause::Budget,
-        Cause::NoOwner,
-        Cause::Shutdown,
-    ];
-
-    /// As a label.
-    pub fn label(self) -> &'static str {
-        match self {
-            Cause::Late => "late",
-            Cause::Overlap => "overlap",
-            Cause::Replaced => "replaced",
-            Cause::Budget => "budget",
-            Cause::NoOwner => "no_owner",
-            Cause::Shutdown => "shutdown",
-        }
-    }
-}
 
 /// What the tasks of all plans share.
 #[derive(Clone)]

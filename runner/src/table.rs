@@ -1,7 +1,7 @@
 //! The live table on a terminal.
 
 use crate::sink::Row;
-use drmwatch_plan::{Phases, Verdict};
+use drmwatch_outcome::{Phases, Verdict};
 use drmwatch_program::{terminal, try_write};
 use std::{
     io::{self, stdout},
@@ -201,7 +201,7 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use drmwatch_plan::{Outcome, ProbeId, Reason};
+    use drmwatch_outcome::{Outcome, ProbeId, Reason};
 
     fn row(probe: &str, verdict: Verdict) -> Row {
         Row {

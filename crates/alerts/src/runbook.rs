@@ -2,7 +2,7 @@
 
 use crate::{Rule, RuleFile, Scope, infrastructure, objectives, services};
 use drmwatch_api::{Availability, MonitoredTenant, MonitoredTenantSpec, Objective, ObjectiveWindow};
-use drmwatch_plan::{Domain, Reason};
+use drmwatch_outcome::{Domain, Reason};
 use std::{collections::BTreeMap, fmt::Write};
 
 /// What people need to know of an alert.

@@ -9,7 +9,7 @@ use drmwatch_metrics::{
     CERTIFICATE_EXPIRY, CREDENTIAL_EXPIRY, DRM_CERTIFICATE_EXPIRY, PROBE_CONFIRMATIONS, PROBE_FAILURE_INFO,
     PROBE_INCONCLUSIVE, PROBE_RUNS, REASON_INFO, RUNNER_INFO,
 };
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 
 /// Reasons that have an alert of their own: `ProbeDown` leaves them to it, so that a red has one name.
 struct Named {

@@ -79,7 +79,7 @@ fn each_alert_has_its_page_and_each_page_its_alert() {
 
 #[test]
 fn each_reason_leads_to_an_alert() {
-    for reason in drmwatch_plan::Reason::ALL {
+    for reason in drmwatch_outcome::Reason::ALL {
         assert!(pages().iter().any(|p| (p.reasons)(*reason)), "{reason}");
     }
 }

@@ -5,7 +5,7 @@
 //! ISO/IEC 23009-1 and `E` ISO/IEC 23001-7, both quoted from knowledge, since their texts were not at hand;
 //! `S` [MS-SSTR]; `P` an incident of a player or packager.
 
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use serde::{Deserialize, Serialize};
 
 /// How much a failed check matters.

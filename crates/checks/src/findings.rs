@@ -2,7 +2,7 @@
 
 use crate::{Check, Severity};
 use drmwatch_media::Place;
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use serde::{Deserialize, Serialize};
 
 /// What a check says of a stream, or of one rendition of it.

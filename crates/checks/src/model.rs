@@ -7,7 +7,7 @@ use drmwatch_media::{
     text::Subtitles,
     ts::TsHead,
 };
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 

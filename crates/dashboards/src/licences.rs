@@ -8,7 +8,7 @@ use crate::{
 use drmwatch_metrics::{
     DRM_CERTIFICATE_EXPIRY, LICENSE_LATENCY, LICENSE_LEVEL, PROBE_FAILURE_INFO, PROBE_FAILURES, REASON_INFO,
 };
-use drmwatch_plan::Domain;
+use drmwatch_outcome::Domain;
 pub(crate) fn dashboard() -> Dashboard {
     let latency = of(&LICENSE_LATENCY, ",system=~\"$system\"");
     let bucket = part(&latency, &LICENSE_LATENCY, "bucket");

@@ -348,7 +348,7 @@ mod tests {
             }
         }
         page += "\n## Reasons\n\nThe closed list behind the label `reason`, the conditions and the Events.\n\n| reason | whose | meaning |\n|---|---|---|\n";
-        for reason in drmwatch_plan::Reason::ALL {
+        for reason in drmwatch_outcome::Reason::ALL {
             page += &format!(
                 "| `{reason}` | {:?} | {} |\n",
                 reason.domain(),

@@ -2,7 +2,7 @@
 //! come through here, so that a probe's series mean the same wherever it ran.
 
 use crate::*;
-use drmwatch_plan::{CheckStatus, Outcome, StreamFacts, Verdict};
+use drmwatch_outcome::{CheckStatus, Outcome, StreamFacts, Verdict};
 
 /// Records the outcome of a run.
 pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
@@ -95,7 +95,7 @@ fn answered(outcome: &Outcome) -> Option<u16> {
 
 /// Says what each reason means.
 pub fn record_reasons(metrics: &Metrics) {
-    for reason in drmwatch_plan::Reason::ALL {
+    for reason in drmwatch_outcome::Reason::ALL {
         let labels = [reason.as_str(), reason.domain().words(), reason.meaning().trim()];
         metrics.set(&REASON_INFO, &Owner::program(), &labels, 1.0);
     }
@@ -147,7 +147,7 @@ fn record_stream(metrics: &Metrics, owner: &Owner, step: &str, facts: &StreamFac
 #[cfg(test)]
 mod tests {
     use super::*;
-    use drmwatch_plan::{ProbeId, Reason};
+    use drmwatch_outcome::{ProbeId, Reason};
 
     #[test]
     fn an_inconclusive_run_neither_raises_nor_resolves_anything() {

@@ -21,7 +21,7 @@ impl Owner {
     }
 
     /// A probe in a region.
-    pub fn probe(id: &drmwatch_plan::ProbeId, region: &str) -> Owner {
+    pub fn probe(id: &drmwatch_outcome::ProbeId, region: &str) -> Owner {
         let values = [id.namespace.as_str(), &id.tenant, &id.probe, region];
         let mut text = String::new();
         labels(&mut text, &PROBE_LABELS, &values);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::*;
-use drmwatch_plan::ProbeId;
+use drmwatch_outcome::ProbeId;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, NoLabelSet, text::encode},

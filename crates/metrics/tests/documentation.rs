@@ -2,7 +2,7 @@
 //! heading that it names.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use std::{
     collections::BTreeMap,
     fs,

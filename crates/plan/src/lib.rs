@@ -13,10 +13,8 @@ mod cron;
 mod defaults;
 mod expression;
 mod maintenance;
-mod outcome;
 mod plan;
 mod presets;
-mod reason;
 mod report;
 mod schedule;
 mod secrets;
@@ -30,13 +28,8 @@ pub use cron::{Cron, CronError};
 pub use defaults::default_probes;
 pub use expression::{Expression, ExpressionError, Rule, with_stack_for_rules};
 pub use maintenance::{Standing, WindowError, covers, standing};
-pub use outcome::{
-    CheckResult, CheckStatus, Hop, Outcome, Phases, StepFacts, StepOutcome, StreamFacts, Verdict,
-    VerdictRecord,
-};
-pub use plan::{CREDENTIAL_PREFIX, PLAN_KEY, Plan, ProbeId};
+pub use plan::{CREDENTIAL_PREFIX, PLAN_KEY, Plan};
 pub use presets::common_error_rules;
-pub use reason::{Domain, Reason};
 pub use report::{
     MOST_PERIODS, PlannedRecipient, REPORT_KEY, ReportOutcome, ReportPlan, ReportTenant, Undelivered, Way,
     check_report, compile_report, due,

@@ -2,6 +2,7 @@
 
 use crate::Due;
 use drmwatch_api::{Budget, ConcurrencyPolicy, EgressPolicy, Execution, SecretKeyRef, Step, Tls};
+use drmwatch_outcome::{Outcome, ProbeId, VerdictRecord};
 use jiff::Timestamp;
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
@@ -10,24 +11,6 @@ use serde::{Deserialize, Serialize};
 pub const PLAN_KEY: &str = "plan.json";
 /// Prefix of the keys of a plan Secret that hold credential values.
 pub const CREDENTIAL_PREFIX: &str = "credential.";
-
-/// Identity of a probe, and of every series about it.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[serde(rename_all = "camelCase")]
-pub struct ProbeId {
-    /// Namespace of tenant and probe.
-    pub namespace: String,
-    /// Name of the tenant.
-    pub tenant: String,
-    /// Name of the probe.
-    pub probe: String,
-}
-
-impl std::fmt::Display for ProbeId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.probe)
-    }
-}
 
 /// One probe made ready to run. No secret value is ever in it.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
@@ -125,6 +108,19 @@ impl Plan {
         match self.budget {
             Some(_) => format!("{}/{}", self.id.namespace, self.id.tenant),
             None => self.uid.clone(),
+        }
+    }
+
+    /// What is known of the probe after a run of this plan that ended as `outcome`.
+    pub fn verdict_record(&self, outcome: &Outcome) -> VerdictRecord {
+        VerdictRecord {
+            id: self.id.clone(),
+            generation: self.generation,
+            region: self.region.clone(),
+            verdict: outcome.verdict,
+            step: outcome.step.clone(),
+            message: outcome.message.clone(),
+            since: outcome.started_at,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! All resident probes of such a tenant run in one runner (`Plan::shard_key`), so that the account here is the whole one.
 
 use drmwatch_api::Budget;
-use drmwatch_plan::ProbeId;
+use drmwatch_outcome::ProbeId;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},

@@ -1,7 +1,8 @@
 //! Evidence: what a run that did not pass rests on, without anything secret, and the same verdict from it again.
 
 use crate::license::{judge, model::Exchange};
-use drmwatch_plan::{Outcome, Plan, Verdict};
+use drmwatch_outcome::{Outcome, Verdict};
+use drmwatch_plan::Plan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -79,7 +80,7 @@ impl Evidence {
                 let judged = self.exchanges.get(&step.name).map(|x| judge::again(x));
                 // Expectations look at what was found, and speak only after everything else was right.
                 let judged = judged.map(|(verdict, message)| match (verdict, step.verdict) {
-                    (Verdict::Pass, Verdict::Fail(drmwatch_plan::Reason::ExpectationFailed)) => {
+                    (Verdict::Pass, Verdict::Fail(drmwatch_outcome::Reason::ExpectationFailed)) => {
                         (step.verdict, step.message.clone())
                     }
                     _ => (verdict, message),

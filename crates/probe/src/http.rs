@@ -5,7 +5,7 @@ use crate::{
     run::{Context, Found, judge_refusal},
 };
 use drmwatch_api::{HttpStep, Method, Output, Step};
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

@@ -13,7 +13,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use drmwatch_api::{KeyServerProtocol, KeyServerStep, ProtectionScheme, SignalledSystem, Step, UserPassword};
 use drmwatch_drm::cpix::{Ask, AskedKey, Document, KeyValue, System, Version, Violation, check};
 use drmwatch_media::Kid;
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use drmwatch_tokens::{DigestChallenge, DigestRequest, SigV4};
 use hyper::header;
 use serde_json::json;

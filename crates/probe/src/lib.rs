@@ -1,7 +1,7 @@
 //! The engine: runs a plan and says what happened.
 //!
 //! A run is gather ([`net`]: bytes and timings), parse (`drmwatch_media`, `drmwatch_drm`) and judge (pure
-//! functions). A target that is down is a value of [`drmwatch_plan::Outcome`]; nothing a target does
+//! functions). A target that is down is a value of [`drmwatch_outcome::Outcome`]; nothing a target does
 //! makes an `Err`. Nothing here knows Kubernetes.
 
 mod budget;

@@ -4,7 +4,7 @@ use crate::{
     budget::Account,
     net::{Door, Failure, Request, Response},
 };
-use drmwatch_plan::{Hop, Reason};
+use drmwatch_outcome::{Hop, Reason};
 use futures::future::BoxFuture;
 use std::{
     net::IpAddr,

@@ -6,7 +6,7 @@ use crate::{
     run::{Context, Found},
 };
 use drmwatch_api::{Hook, PluginStep, Step};
-use drmwatch_plan::{Reason, Verdict};
+use drmwatch_outcome::{Reason, Verdict};
 use serde_json::{Map, Value, json};
 use std::process::Stdio;
 use tokio::{io::AsyncWriteExt, process::Command, time::Instant};

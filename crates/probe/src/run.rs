@@ -13,10 +13,8 @@ use crate::{
     stream::{self, Finding},
 };
 use drmwatch_api::{ErrorRule, ExpectDenied, Header, Step};
-use drmwatch_plan::{
-    Expression, Hop, Outcome, Plan, Reason, Secrets, StepFacts, StepOutcome, Verdict, outputs_used,
-    step_kind, step_variables,
-};
+use drmwatch_outcome::{Hop, Outcome, Reason, StepFacts, StepOutcome, Verdict};
+use drmwatch_plan::{Expression, Plan, Secrets, outputs_used, step_kind, step_variables};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::Instant;
 

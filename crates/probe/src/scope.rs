@@ -1,6 +1,7 @@
 //! What references can refer to while a plan runs.
 
-use drmwatch_plan::{Reason, Redactor, Reference, Secrets, Template, Verdict};
+use drmwatch_outcome::{Reason, Verdict};
+use drmwatch_plan::{Redactor, Reference, Secrets, Template};
 use std::collections::BTreeMap;
 
 use crate::net::Failure;

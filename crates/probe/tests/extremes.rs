@@ -5,7 +5,8 @@
 
 use drmwatch_api::{DrmProbe, EgressPolicy, MonitoredTenant};
 use drmwatch_media::{dash, hls};
-use drmwatch_plan::{Hop, Reason, Secrets, Verdict, compile};
+use drmwatch_outcome::{Hop, Reason, Verdict};
+use drmwatch_plan::{Secrets, compile};
 use drmwatch_probe::{
     Engine, Prepared, ProbeState,
     net::{Door, Failure, Request, Resolver, Response},

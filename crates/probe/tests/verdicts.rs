@@ -5,7 +5,7 @@
 mod bench;
 
 use bench::Bench;
-use drmwatch_plan::Outcome;
+use drmwatch_outcome::Outcome;
 use drmwatch_probe::{Engine, ProbeState, clock, net::Resolver};
 use drmwatch_testkit::Fault;
 
@@ -330,7 +330,7 @@ async fn no_check_fails_on_a_good_stream() {
                 let failed: Vec<_> = facts
                     .checks
                     .iter()
-                    .filter(|c| c.status == drmwatch_plan::CheckStatus::Fail)
+                    .filter(|c| c.status == drmwatch_outcome::CheckStatus::Fail)
                     .map(|c| format!("{}: {}", c.check, c.detail))
                     .collect();
                 assert_eq!(failed, Vec::<String>::new(), "{kind}/{manifest}");

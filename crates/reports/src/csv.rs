@@ -1,7 +1,7 @@
 //! CSV: RFC 4180, UTF-8, instants in ISO 8601 UTC, columns that stay.
 
 use crate::{Digits, Report, Row};
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 
 /// Columns of the figures. New ones come last.
 const COLUMNS: &str = "period_start,period_end,timezone,tenant,service,probe,region,runs,ok,failed,error,missed_slots,\

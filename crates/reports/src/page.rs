@@ -1,7 +1,7 @@
 //! What a report says to people, in words and digits: the same on the page of HTML and on those of PDF.
 
 use crate::{DayFigures, Digits, Report, Row, Total, Verdict};
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use drmwatch_sla::State;
 use serde::Serialize;
 use std::collections::BTreeSet;

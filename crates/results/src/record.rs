@@ -1,6 +1,7 @@
 //! What is kept of a slot.
 
-use drmwatch_plan::{Outcome, Plan, StepOutcome, Verdict};
+use drmwatch_outcome::{Outcome, StepOutcome, Verdict};
+use drmwatch_plan::Plan;
 use drmwatch_tokens::hexadecimal;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -270,16 +271,16 @@ impl Record {
 
 impl StepRecord {
     fn of(step: &StepOutcome) -> StepRecord {
-        let phase = |of: fn(&drmwatch_plan::Phases) -> Option<f64>| {
+        let phase = |of: fn(&drmwatch_outcome::Phases) -> Option<f64>| {
             let times: Vec<f64> = step.hops.iter().filter_map(|h| of(&h.phases)).collect();
             (!times.is_empty()).then(|| micros(times.iter().sum()))
         };
         let last = step.hops.last();
-        let failed = |stream: &drmwatch_plan::StreamFacts| -> Option<String> {
+        let failed = |stream: &drmwatch_outcome::StreamFacts| -> Option<String> {
             let failed = stream
                 .checks
                 .iter()
-                .filter(|c| c.status == drmwatch_plan::CheckStatus::Fail);
+                .filter(|c| c.status == drmwatch_outcome::CheckStatus::Fail);
             let ids: Vec<&str> = failed.map(|c| c.check.as_str()).collect();
             (!ids.is_empty()).then(|| ids.join(","))
         };

@@ -4,7 +4,7 @@ use super::{cron_job::POD_LABEL, plan_secret};
 use crate::context::Context;
 use drmwatch_api::DrmProbe;
 use drmwatch_metrics::{Owner, SLOTS_EXPECTED, SLOTS_FINISHED, SLOTS_MISSED, SLOTS_STARTED, record_outcome};
-use drmwatch_plan::{Outcome, ProbeId, Reason, Verdict, VerdictRecord};
+use drmwatch_outcome::{Outcome, ProbeId, Reason, Verdict, VerdictRecord};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 

@@ -17,7 +17,8 @@ use crate::{
 use dereference::Found;
 use drmwatch_api::{DrmProbe, Effect, Execution, MonitoredTenant, PlanRef, RunnerPool};
 use drmwatch_metrics::{MAINTENANCE, Owner, PROBE_INFO, WATCHED_SINCE};
-use drmwatch_plan::{Plan, ProbeId, compile};
+use drmwatch_outcome::ProbeId;
+use drmwatch_plan::{Plan, compile};
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::{
     batch::v1::CronJob,

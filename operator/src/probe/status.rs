@@ -8,7 +8,8 @@ use crate::{
     metered::Error,
 };
 use drmwatch_api::{DrmProbe, DrmProbeStatus, PlanRef, condition, find_condition};
-use drmwatch_plan::{Plan, Problem, Verdict, VerdictRecord};
+use drmwatch_outcome::{Verdict, VerdictRecord};
+use drmwatch_plan::{Plan, Problem};
 use kube::ResourceExt;
 
 /// How far a probe has come.
@@ -209,7 +210,7 @@ pub async fn write(probe: &DrmProbe, context: &Context, readiness: &Readiness) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use drmwatch_plan::{ProbeId, Reason};
+    use drmwatch_outcome::{ProbeId, Reason};
 
     fn record(verdict: Verdict) -> VerdictRecord {
         VerdictRecord {

@@ -2,7 +2,7 @@
 
 use crate::{apply, context::Context, metered::Error};
 use drmwatch_api::DrmProbe;
-use drmwatch_plan::VerdictRecord;
+use drmwatch_outcome::VerdictRecord;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, ResourceExt,

@@ -7,7 +7,7 @@ use super::{
     patience::{Unanswered, patiently},
 };
 use crate::sink::{News, Transition};
-use drmwatch_plan::VerdictRecord;
+use drmwatch_outcome::VerdictRecord;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client, Error,

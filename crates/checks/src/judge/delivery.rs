@@ -6,7 +6,7 @@ use crate::{
     findings::{Evidence, wrong},
     model::{Exchange, Manifest, TokenTrial},
 };
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 
 pub(super) fn judge(case: &mut Case<'_>) {
     let documents = documents(case);

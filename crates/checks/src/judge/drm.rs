@@ -11,7 +11,7 @@ use drmwatch_media::{
     bmff::{Protection, Pssh, Track},
     signal::{self, FAIRPLAY_FORMAT, PlayReadyHeader, SignalError, system},
 };
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 
 pub(super) fn judge(case: &mut Case<'_>) {
     for (n, rendition) in case.renditions() {

@@ -11,7 +11,7 @@ use drmwatch_media::{
     dash::{Addressing, Mpd},
     hls::PlaylistType,
 };
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use jiff::Timestamp;
 
 /// Longest wait for a second look, seconds.

@@ -15,7 +15,7 @@ use drmwatch_media::{
     dash::Addressing,
     hls::{Multivariant, Playlist},
 };
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 
 pub(super) fn judge(case: &mut Case<'_>) {
     case.findings.ok(Check::M02, None);

@@ -10,11 +10,12 @@ mod steps;
 
 pub(crate) use references::texts;
 
-use crate::{Cron, CronError, Plan, ProbeId, did_you_mean, presets};
+use crate::{Cron, CronError, Plan, did_you_mean, presets};
 use drmwatch_api::{
     Alerting, ConcurrencyPolicy, Credential, DrmProbe, DrmSystem, EgressPolicy, Execution, MonitoredTenant,
     Objective, RunnerPool, Step,
 };
+use drmwatch_outcome::ProbeId;
 use jiff::Timestamp;
 use litemap::LiteMap;
 use std::collections::{BTreeMap, BTreeSet};

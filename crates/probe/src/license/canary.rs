@@ -3,7 +3,7 @@
 use super::model::{Exchange, Purpose};
 use crate::{net::Failure, run::Context, stream::Finding};
 use drmwatch_drm::{canary, clearkey};
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 
 /// Opens the canary with the keys of a licence.
 pub(super) fn open(

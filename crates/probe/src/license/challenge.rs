@@ -10,7 +10,7 @@ use drmwatch_drm::{
     widevine::{self, Ask, Device, ServiceCertificate, Signed},
 };
 use drmwatch_media::Kid;
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use serde_json::json;
 
 /// A challenge, ready to be sent.

@@ -4,7 +4,7 @@ use super::model::{Exchange, LicenseSummary, Message, Proof, Purpose, Shape, Tok
 use crate::net::Failure;
 use drmwatch_api::{LicensePolicy, LicenseReason};
 use drmwatch_media::{Kid, signal::from_guid};
-use drmwatch_plan::{Reason, Verdict};
+use drmwatch_outcome::{Reason, Verdict};
 
 /// What an exchange proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -26,7 +26,7 @@ use drmwatch_drm::{
     widevine::{Device, MALFORMED, SERVICE_CERTIFICATE_REQUEST, ServiceCertificate, cloud},
 };
 use drmwatch_media::Kid;
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use gather::{Answered, exchange};
 use model::{Expected, Message, Purpose, TokenKnown};
 use read::{Known, read};

@@ -4,7 +4,7 @@
 
 use drmwatch_api::{DrmSystem, Flaw, LicensePolicy, LicenseReason};
 use drmwatch_media::Kid;
-use drmwatch_plan::Verdict;
+use drmwatch_outcome::Verdict;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use super::model::TokenKnown;
 use crate::{net::Failure, run::Context};
 use drmwatch_api::{LicenseToken, MintToken, TokenAlgorithm, TokenDates};
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use drmwatch_tokens::{JwtAlgorithm, JwtFacts, JwtProblem, JwtSigner};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};

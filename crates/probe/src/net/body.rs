@@ -1,7 +1,7 @@
 //! Bodies, under a cap, before and after decompression.
 
 use super::{Failure, failure};
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use flate2::write::MultiGzDecoder;
 use http_body_util::BodyExt;
 use hyper::{

@@ -1,7 +1,7 @@
 //! TCP connections, with the guard in front.
 
 use super::{Client, Failure, failure};
-use drmwatch_plan::{Hop, Reason};
+use drmwatch_outcome::{Hop, Reason};
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::{
     net::{IpAddr, SocketAddr},

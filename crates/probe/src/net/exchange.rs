@@ -1,7 +1,7 @@
 //! One request on one connection.
 
 use super::{Client, Failure, Request, Response, USER_AGENT, body, connect, failure};
-use drmwatch_plan::{Hop, Reason};
+use drmwatch_outcome::{Hop, Reason};
 use http_body_util::Full;
 use hyper::{
     Method,

@@ -1,6 +1,6 @@
 //! From what went wrong below to a reason.
 
-use drmwatch_plan::{Reason, Verdict};
+use drmwatch_outcome::{Reason, Verdict};
 use rustls::CertificateError;
 use std::{error::Error, io};
 

@@ -17,7 +17,7 @@ pub use guard::Guard;
 pub use resolve::Resolver;
 pub use tls::{PrepareError, TlsSetup, provider};
 
-use drmwatch_plan::{Hop, Reason, Verdict};
+use drmwatch_outcome::{Hop, Reason, Verdict};
 use futures::future::BoxFuture;
 use hyper::{HeaderMap, Method, StatusCode, body::Bytes, header};
 use std::net::IpAddr;

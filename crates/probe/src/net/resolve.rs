@@ -3,7 +3,7 @@
 //! tenant's failure and ours.
 
 use super::Failure;
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use hickory_resolver::{
     ResolverBuilder, TokioResolver,
     config::LookupIpStrategy,
@@ -70,7 +70,7 @@ impl Resolver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use drmwatch_plan::Verdict;
+    use drmwatch_outcome::Verdict;
     use hickory_resolver::config::{NameServerConfig, ResolverConfig};
     use std::net::SocketAddr;
     use tokio::net::UdpSocket;

@@ -3,7 +3,8 @@
 
 use super::{Failure, failure};
 use drmwatch_api::Tls;
-use drmwatch_plan::{Hop, Reason, Secrets, Verdict};
+use drmwatch_outcome::{Hop, Reason, Verdict};
+use drmwatch_plan::Secrets;
 use jiff::Timestamp;
 use rustls::{
     CipherSuite, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,

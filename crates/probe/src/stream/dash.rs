@@ -11,7 +11,7 @@ use drmwatch_checks::model::{Alternative, Declared, Edge, Kind, Manifest, Rendit
 use drmwatch_media::dash::{
     self, AdaptationSet, Addressing, BaseUrl, DashError, Mpd, Period, Representation, SegmentRef,
 };
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use jiff::Timestamp;
 use url::Url;
 

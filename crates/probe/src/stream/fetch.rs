@@ -7,7 +7,7 @@ use crate::{
     state::Cached,
 };
 use drmwatch_checks::model::Exchange;
-use drmwatch_plan::{Hop, Reason};
+use drmwatch_outcome::{Hop, Reason};
 use drmwatch_tokens::Proof;
 use hyper::{body::Bytes, header};
 use std::{collections::BTreeMap, net::IpAddr, sync::Mutex, time::Duration};

@@ -8,7 +8,7 @@ use super::{
 use crate::net::{Failure, Response};
 use drmwatch_checks::model::{Declared, Edge, Loaded, Manifest, Rendition, Segment};
 use drmwatch_media::hds::{self, Bootstrap, HdsError, Media};
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use futures::FutureExt;
 use url::Url;
 

@@ -12,7 +12,7 @@ use drmwatch_checks::{
     state::hash,
 };
 use drmwatch_media::hls::{self, Document, HlsError, Media, Multivariant, Playlist, Surroundings, Variant};
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use std::collections::BTreeMap;
 use tokio::time::Instant;
 use url::Url;

@@ -28,7 +28,7 @@ use drmwatch_checks::{
     state::StreamState,
 };
 use drmwatch_media::{Kid, bmff::Track};
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use fetch::{Ask, Fetched, Fetcher};
 use futures::stream::{self, StreamExt};
 use hyper::body::Bytes;
@@ -340,7 +340,7 @@ async fn appears(
                 *appeared = Some(waited.as_secs_f64());
                 return Ok(entry);
             }
-            Err(failure) if !matches!(failure.verdict, drmwatch_plan::Verdict::Fail(_)) => {
+            Err(failure) if !matches!(failure.verdict, drmwatch_outcome::Verdict::Fail(_)) => {
                 return Err(failure);
             }
             Ok(entry) if waited >= limit => return Ok(entry),

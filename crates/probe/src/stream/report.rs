@@ -6,7 +6,7 @@ use drmwatch_checks::{
     model::{Kind, Snapshot},
     state::StreamState,
 };
-use drmwatch_plan::{CheckResult, CheckStatus, StreamFacts, Verdict};
+use drmwatch_outcome::{CheckResult, CheckStatus, StreamFacts, Verdict};
 use std::collections::BTreeMap;
 
 /// The results where there is no manifest to look at.
@@ -14,13 +14,13 @@ pub(super) fn without_manifest(failure: &Failure) -> StreamFacts {
     let (message, reason) = (failure.message.clone(), failure.verdict.reason());
     let parse = matches!(
         reason,
-        Some(drmwatch_plan::Reason::NotAManifest | drmwatch_plan::Reason::ManifestInvalid)
+        Some(drmwatch_outcome::Reason::NotAManifest | drmwatch_outcome::Reason::ManifestInvalid)
     );
     let failed = match reason {
         _ if !matches!(failure.verdict, Verdict::Fail(_)) => None,
-        Some(drmwatch_plan::Reason::NotAManifest) => Some(Check::M02),
-        Some(drmwatch_plan::Reason::ManifestInvalid) => Some(Check::M03),
-        Some(drmwatch_plan::Reason::TokenRefused) => Some(Check::C12),
+        Some(drmwatch_outcome::Reason::NotAManifest) => Some(Check::M02),
+        Some(drmwatch_outcome::Reason::ManifestInvalid) => Some(Check::M03),
+        Some(drmwatch_outcome::Reason::TokenRefused) => Some(Check::C12),
         _ => Some(Check::M01),
     };
     let checks = Check::ALL.iter().map(|check| match failed == Some(*check) {

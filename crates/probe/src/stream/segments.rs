@@ -12,7 +12,7 @@ use drmwatch_media::{
     text,
     ts::TsHead,
 };
-use drmwatch_plan::{Reason, Verdict};
+use drmwatch_outcome::{Reason, Verdict};
 use futures::future::{BoxFuture, FutureExt};
 use hyper::body::Bytes;
 use std::time::Duration;

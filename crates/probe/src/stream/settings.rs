@@ -4,7 +4,7 @@ use crate::net::Failure;
 use drmwatch_api::{CheckGroup, CheckSeverity, EncryptionPolicy, SignalledSystem, StreamStep};
 use drmwatch_checks::{Check, Encryption, Expectations, Group, Settings, Severity};
 use drmwatch_media::{Kid, signal::system};
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 
 /// The settings of a step.
 pub(super) fn of(spec: &StreamStep) -> Result<Settings, Failure> {

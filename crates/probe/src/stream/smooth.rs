@@ -9,7 +9,7 @@ use super::{
 use crate::net::{Failure, Response};
 use drmwatch_checks::model::{Declared, Edge, Kind, Manifest, Rendition};
 use drmwatch_media::smooth::{self, Quality, SmoothError, StreamIndex};
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 
 pub(super) fn parse(response: &Response) -> Result<smooth::Manifest, Failure> {
     smooth::parse(&response.body).map_err(|error| {

@@ -9,7 +9,7 @@ use drmwatch_api::{
     StreamToken, TokenApply, TokenCarrier, TokenFlaw, TokenTarget, WowzaHash as ApiWowzaHash,
 };
 use drmwatch_checks::model::TokenTrial;
-use drmwatch_plan::Reason;
+use drmwatch_outcome::Reason;
 use drmwatch_tokens::{
     AkamaiEdgeAuth, AzureSas, Carrier, CloudFront, CommonAccessToken, Flaw, Grant, NginxSecureLink, Proof,
     Scheme, WowzaHash, WowzaSecureToken,

@@ -4,7 +4,8 @@ use crate::{
     bench::Bench,
     specs::{self, key_server, license, spec},
 };
-use drmwatch_plan::{Outcome, Plan};
+use drmwatch_outcome::Outcome;
+use drmwatch_plan::Plan;
 use drmwatch_probe::ProbeState;
 use drmwatch_testkit::{Fault, drm};
 use drmwatch_tokens::{JwtAlgorithm, JwtSigner};

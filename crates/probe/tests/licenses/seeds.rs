@@ -5,7 +5,7 @@ use crate::{
     bench::Bench,
     specs::{SYSTEMS, spec},
 };
-use drmwatch_plan::Hop;
+use drmwatch_outcome::Hop;
 use drmwatch_probe::{
     Prepared, ProbeState,
     net::{Client, Door, Failure, Guard, Request, Resolver, Response, TlsSetup},

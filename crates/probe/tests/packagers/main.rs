@@ -9,7 +9,8 @@
 mod stage;
 
 use drmwatch_api::{DrmProbe, EgressPolicy, MonitoredTenant};
-use drmwatch_plan::{CheckStatus, Outcome, Secrets, compile};
+use drmwatch_outcome::{CheckStatus, Outcome};
+use drmwatch_plan::{Secrets, compile};
 use drmwatch_probe::{Engine, Prepared, ProbeState, clock, net::Resolver};
 use stage::{SECRET, Stage};
 use std::{

@@ -73,7 +73,7 @@ async fn act(row: &Row, level: Level) -> Vec<String> {
         })
     };
     let mut wrong = Vec::new();
-    let mut expect = |when: &str, outcome: &drmwatch_plan::Outcome, expected: &[&str]| {
+    let mut expect = |when: &str, outcome: &drmwatch_outcome::Outcome, expected: &[&str]| {
         let found = failed(outcome);
         let ids: BTreeSet<&str> = found.keys().map(String::as_str).collect();
         let expected: BTreeSet<&str> = expected.iter().copied().collect();

@@ -4,7 +4,8 @@
 #![allow(dead_code)]
 
 use drmwatch_api::{DrmProbe, EgressPolicy, MonitoredTenant};
-use drmwatch_plan::{CheckResult, CheckStatus, Hop, Outcome, Secrets, StreamFacts, compile};
+use drmwatch_outcome::{CheckResult, CheckStatus, Hop, Outcome, StreamFacts};
+use drmwatch_plan::{Secrets, compile};
 use drmwatch_probe::{
     Engine, Prepared, ProbeState,
     net::{Door, Failure, Request, Resolver, Response},

@@ -1,6 +1,6 @@
 //! What happened in a slot.
 
-use crate::Reason;
+use crate::{ProbeId, Reason};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +99,7 @@ impl Outcome {
 #[serde(rename_all = "camelCase")]
 pub struct VerdictRecord {
     /// Whose it is.
-    pub id: crate::ProbeId,
+    pub id: ProbeId,
     /// Generation of the probe object that was run.
     pub generation: i64,
     /// Where it ran.
@@ -115,21 +115,6 @@ pub struct VerdictRecord {
     pub message: String,
     /// When the run that changed the verdict began.
     pub since: Timestamp,
-}
-
-impl VerdictRecord {
-    /// The record of an outcome.
-    pub fn new(plan: &crate::Plan, outcome: &Outcome) -> VerdictRecord {
-        VerdictRecord {
-            id: plan.id.clone(),
-            generation: plan.generation,
-            region: plan.region.clone(),
-            verdict: outcome.verdict,
-            step: outcome.step.clone(),
-            message: outcome.message.clone(),
-            since: outcome.started_at,
-        }
-    }
 }
 
 /// The result of a step.
