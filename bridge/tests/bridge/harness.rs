@@ -1,8 +1,7 @@
 //! The real program, the world's Zendesk, and an Alertmanager's way of sending.
 
-use drmwatch_api::Zendesk as Wanted;
 use drmwatch_testkit::{Ports, World, zendesk};
-use drmwatch_tickets::{Key, Settings, webhook_url};
+use drmwatch_tickets::{Key, Settings, Ticketing, webhook_url};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -222,7 +221,7 @@ pub fn token(tenant: &str) -> String {
 pub struct Group {
     pub tenant: String,
     pub probe: String,
-    pub settings: Wanted,
+    pub settings: Ticketing,
     /// Region, whether it fires, since which minute.
     pub alerts: Vec<(&'static str, bool, i64)>,
 }
@@ -232,7 +231,7 @@ impl Group {
         Group {
             tenant: "acme".into(),
             probe: probe.into(),
-            settings: Wanted::default(),
+            settings: Ticketing::default(),
             alerts: vec![("eu", true, 0)],
         }
     }
@@ -250,7 +249,7 @@ impl Group {
     }
 
     pub fn path(&self) -> String {
-        let settings = Settings::new("ACME Television", &self.settings, None);
+        let settings = Settings::new("ACME Television", self.settings.clone(), None);
         webhook_url("", "tv", &self.tenant, &settings)
     }
 

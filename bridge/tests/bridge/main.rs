@@ -7,7 +7,7 @@ mod kills;
 mod opinions;
 mod output;
 
-use drmwatch_api::Zendesk as Wanted;
+use drmwatch_tickets::Ticketing;
 use harness::{Group, Place, comments, text_of, token};
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -144,10 +144,10 @@ fn a_ticket_that_zendesk_does_not_want_so_is_made_otherwise_and_says_why() {
     let place = Place::new();
     let bridge = place.bridge("store");
     let mut fires = Group::new("strange");
-    fires.settings = Wanted {
+    fires.settings = Ticketing {
         organization_id: Some(9),
         tags: vec!["gold".into()],
-        ..Wanted::default()
+        ..Ticketing::default()
     };
     bridge.send(&fires);
     let made = place.until(&fires.subject(), "a ticket", |t| t.len() == 1);
@@ -177,15 +177,15 @@ fn tenants_decide_and_people_take_over() {
     let place = Place::new();
     let bridge = place.bridge("store");
     let mut group = Group::new("ours");
-    group.settings = Wanted {
+    group.settings = Ticketing {
         solve_on_resolve: false,
         public_comments: true,
         organization_id: Some(360_001),
-        requester: Some(drmwatch_api::Requester {
+        requester: Some(drmwatch_tickets::Requester {
             name: "Ops".into(),
             email: "ops@acme.example".into(),
         }),
-        ..Wanted::default()
+        ..Ticketing::default()
     };
     bridge.send(&group);
     let made = place.until(&group.subject(), "a ticket", |t| only(t, "new", 1));

@@ -6,8 +6,8 @@
 //! tenant's namespace.
 
 use crate::slack;
-use drmwatch_api::{Alerting, MonitoredTenant, MuteTime, Severity};
-use drmwatch_tickets::{Settings, webhook_url};
+use drmwatch_api::{Alerting, MonitoredTenant, MuteTime, Severity, Zendesk};
+use drmwatch_tickets::{CustomField, Requester, Settings, Ticketing, webhook_url};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
@@ -71,9 +71,51 @@ fn mute(alerting: &Alerting, severity: Severity, name: impl Fn(&MuteTime) -> Str
 /// The URL of a tenant's webhook, with what is to be done with its tickets.
 fn tickets(tenant: &MonitoredTenant, alerting: &Alerting, ways: &Ways) -> Option<String> {
     let (zendesk, bridge) = (alerting.zendesk.as_ref()?, ways.bridge.as_ref()?);
-    let settings = Settings::new(&tenant.spec.display_name, zendesk, ways.grafana.as_deref());
+    let settings = Settings::new(
+        &tenant.spec.display_name,
+        ticketing(zendesk),
+        ways.grafana.as_deref(),
+    );
     let namespace = tenant.namespace().unwrap_or_default();
     Some(webhook_url(bridge, &namespace, &tenant.name_any(), &settings))
+}
+
+/// What the bridge must know of a tenant's tickets. Destructured, so that a new field is passed on or refused by the compiler.
+fn ticketing(zendesk: &Zendesk) -> Ticketing {
+    let Zendesk {
+        severities: _,
+        organization_id,
+        requester,
+        brand_id,
+        group_id,
+        ticket_form_id,
+        tags,
+        custom_fields,
+        solve_on_resolve,
+        reopen_within_hours,
+        public_comments,
+    } = zendesk.clone();
+    Ticketing {
+        organization_id,
+        requester: requester.map(|r| Requester {
+            name: r.name,
+            email: r.email,
+        }),
+        brand_id,
+        group_id,
+        ticket_form_id,
+        tags,
+        custom_fields: custom_fields
+            .into_iter()
+            .map(|f| CustomField {
+                id: f.id,
+                value: f.value,
+            })
+            .collect(),
+        solve_on_resolve,
+        reopen_within_hours,
+        public_comments,
+    }
 }
 
 /// The `spec` of a tenant's AlertmanagerConfig; None where nothing leads anywhere.

@@ -10,6 +10,7 @@ mod incident;
 mod notification;
 mod settings;
 mod text;
+mod ticketing;
 mod token;
 
 pub use decision::{Action, IGNORE, REDUCED, Said, Status, Ticket, decide};
@@ -17,4 +18,5 @@ pub use incident::{Alert, Frozen, Incident, MOST_ALERTS};
 pub use notification::{MOST_NOTIFIED, Notification, Refused};
 pub use settings::{Settings, SettingsError, webhook_url};
 pub use text::{comment, create, create_reduced};
+pub use ticketing::{CustomField, Requester, Ticketing};
 pub use token::{Key, KeyError};

@@ -1,8 +1,8 @@
 //! What is to be done with a tenant's tickets, as it travels in the URL of the webhook: a bridge needs no view of the
 //! cluster, and a change holds from the next notification on.
 
+use crate::Ticketing;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use drmwatch_api::Zendesk;
 use serde::{Deserialize, Serialize};
 
 /// What is to be done with a tenant's tickets.
@@ -12,7 +12,7 @@ pub struct Settings {
     /// Name of the tenant, for people.
     pub display_name: String,
     /// What the tenant wrote.
-    pub zendesk: Zendesk,
+    pub zendesk: Ticketing,
     /// Where Grafana is, for a link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grafana: Option<String>,
@@ -31,10 +31,10 @@ pub enum SettingsError {
 
 impl Settings {
     /// Those of a tenant.
-    pub fn new(display_name: &str, zendesk: &Zendesk, grafana: Option<&str>) -> Settings {
+    pub fn new(display_name: &str, zendesk: Ticketing, grafana: Option<&str>) -> Settings {
         Settings {
             display_name: display_name.to_owned(),
-            zendesk: zendesk.clone(),
+            zendesk,
             grafana: grafana.map(str::to_owned),
         }
     }
@@ -65,12 +65,12 @@ mod tests {
 
     #[test]
     fn what_a_tenant_wrote_comes_back_from_the_url() {
-        let zendesk = Zendesk {
+        let zendesk = Ticketing {
             organization_id: Some(7),
             tags: vec!["gold".into()],
-            ..Zendesk::default()
+            ..Ticketing::default()
         };
-        let settings = Settings::new("ACME Télévision", &zendesk, Some("https://grafana.example"));
+        let settings = Settings::new("ACME Télévision", zendesk, Some("https://grafana.example"));
         let url = webhook_url("http://bridge:9467/", "tv", "acme", &settings);
         let (path, query) = url.split_once("?settings=").unwrap();
         assert_eq!(path, "http://bridge:9467/v1/alerts/tv/acme");

@@ -166,8 +166,8 @@ fn bare(incident: &Incident, action: Action, tags: Vec<String>, more: &str) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{CustomField, Requester, Ticketing};
     use crate::{Notification, Settings};
-    use drmwatch_api::{CustomField, Requester, Zendesk};
 
     fn incident(firing: bool) -> Incident {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
@@ -183,7 +183,7 @@ mod tests {
             ends: at("2026-11-25T11:05:09Z"),
             fingerprint: "f".into(),
         };
-        let zendesk = Zendesk {
+        let zendesk = Ticketing {
             organization_id: Some(1),
             brand_id: Some(2),
             group_id: Some(3),
@@ -197,7 +197,7 @@ mod tests {
                 id: 5,
                 value: "v".into(),
             }],
-            ..Zendesk::default()
+            ..Ticketing::default()
         };
         let group = [
             ("alertname", "ProbeDown"),
@@ -210,7 +210,7 @@ mod tests {
             alerts: vec![alert],
             more: 2,
         };
-        let settings = Settings::new("ACME Television", &zendesk, Some("https://grafana.example/"));
+        let settings = Settings::new("ACME Television", zendesk, Some("https://grafana.example/"));
         Incident::new(
             "drmwatch:1".into(),
             ("tv", "acme"),
