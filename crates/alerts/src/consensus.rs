@@ -5,20 +5,8 @@
 //! thirds of those that remain are a quorum. Fewer than half of the expected regions decide nothing.
 
 use crate::{Group, IN_REGION, PROBE, Rule, Scope};
-use drmwatch_metrics::{LAST_RUN, PROBE_INCONCLUSIVE, PROBE_INFO, PROBE_SUCCESS};
-
-/// 1 while a probe passes in a region, 0 while it fails; absent while the region can't tell.
-pub const PASSES: &str = "drmwatch:probe_passes:region";
-/// 1 while a probe is down, 0 while it is not; absent while that can't be told.
-pub const DOWN: &str = "drmwatch:probe_down:consensus";
-/// The share of comparable probes that fail in a region alone; there while the region is blind.
-pub const BLIND: &str = "drmwatch:region_blind:ratio";
-/// Regions that report of a probe, blind ones left out.
-pub const REPORTING: &str = "drmwatch:probe_regions_reporting:count";
-/// Those of them in which it fails.
-pub const FAILING: &str = "drmwatch:probe_regions_failing:count";
-/// Regions that should report of it.
-pub(crate) const EXPECTED: &str = "drmwatch:probe_regions_expected:count";
+pub use drmwatch_metrics::recorded::{BLIND, DOWN, FAILING, PASSES, REPORTING};
+use drmwatch_metrics::{LAST_RUN, PROBE_INCONCLUSIVE, PROBE_INFO, PROBE_SUCCESS, recorded::EXPECTED};
 
 /// How many of the regions that report make a quorum: two thirds, rounded up.
 pub(crate) fn quorum() -> String {

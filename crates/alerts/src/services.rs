@@ -2,12 +2,12 @@
 
 use crate::{
     Group, IN_REGION, PAGE, PROBE, Rule, RuleFile, Scope, TICKET,
-    consensus::{BLIND, DOWN, EXPECTED, FAILING, PASSES, REPORTING, consensus, quorum},
+    consensus::{BLIND, DOWN, FAILING, PASSES, REPORTING, consensus, quorum},
     fleet::{alert, of_tenant},
 };
 use drmwatch_metrics::{
     CERTIFICATE_EXPIRY, CREDENTIAL_EXPIRY, DRM_CERTIFICATE_EXPIRY, PROBE_CONFIRMATIONS, PROBE_FAILURE_INFO,
-    PROBE_INCONCLUSIVE, PROBE_RUNS, REASON_INFO, RUNNER_INFO,
+    PROBE_INCONCLUSIVE, PROBE_RUNS, REASON_INFO, RUNNER_INFO, recorded::EXPECTED,
 };
 use drmwatch_outcome::Reason;
 

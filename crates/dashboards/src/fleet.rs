@@ -4,7 +4,7 @@ use crate::{
     Dashboard, Panel, Row,
     model::{GREEN, Kind, NONE_IS_GOOD, PROBE, RED, YELLOW, of, tenants},
 };
-use drmwatch_alerts::{DOWN, PASSES};
+use drmwatch_metrics::recorded::{DOWN, PASSES};
 use drmwatch_metrics::{
     LAST_RUN, POOL_READY, POOL_WANTED, PROBE_FAILURES, PROBE_INCONCLUSIVE, PROBE_INFO, SLOTS_MISSED,
 };

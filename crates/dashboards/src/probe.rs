@@ -4,7 +4,7 @@ use crate::{
     Dashboard, Panel, Row,
     model::{GREEN, Kind, ORANGE, RED, YELLOW, of, part, probes, tenants},
 };
-use drmwatch_alerts::PASSES;
+use drmwatch_metrics::recorded::PASSES;
 use drmwatch_metrics::{
     CERTIFICATE_EXPIRY, LAST_RUN, LICENSE_LEVEL, LIVE_EDGE_AGE, Metric, PHASE_DURATION, PROBE_CONFIRMATIONS,
     PROBE_DURATION, PROBE_FAILURE_INFO, PROBE_INFO, SLOTS_EXPECTED, SLOTS_FINISHED, SLOTS_MISSED,

@@ -4,7 +4,7 @@ use crate::{
     Dashboard, Panel, Row,
     model::{GREEN, Kind, ORANGE, RED, YELLOW, of, part, tenants},
 };
-use drmwatch_alerts::DOWN;
+use drmwatch_metrics::recorded::DOWN;
 use drmwatch_metrics::{
     BUDGET_LEFT, PROBE_DURATION, PROBE_FAILURE_INFO, PROBE_FAILURES, PROBE_REQUESTS, RESPONSE_BYTES,
 };

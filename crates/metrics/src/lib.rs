@@ -6,6 +6,7 @@
 //! itself) and vanish with it.
 
 mod catalogue;
+pub mod recorded;
 mod recorder;
 mod store;
 mod text;
