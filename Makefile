@@ -96,7 +96,7 @@ lint: setup-rust ## rustfmt, clippy, licenses and bans of dependencies (cargo-de
 
 .PHONY: generate
 generate: setup-rust setup-e2e ## rewrite what is generated: crds/, the chart's copy, docs/, snapshots, rendered charts
-	UPDATE=1 INSTA_UPDATE=always cargo test -p drmwatch-api -p drmwatch-metrics -p drmwatch-checks -p drmwatch-operator -p drmwatch-alerts --quiet
+	UPDATE=1 INSTA_UPDATE=always cargo test -p drmwatch-outcome -p drmwatch-api -p drmwatch-dashboards -p drmwatch-metrics -p drmwatch-checks -p drmwatch-operator -p drmwatch-alerts --quiet
 	UPDATE=1 cargo test -p drmwatch-probe --test verdict_table --test licenses --quiet
 	UPDATE=1 bash charts/test.sh $(BIN)
 
