@@ -5,9 +5,10 @@ use crate::{
     objects::{Objects, Source},
 };
 use drmwatch_api::{DrmProbe, Effect, EgressPolicy, MaintenanceWindow, MonitoredTenant, SecretKeyRef};
+use drmwatch_credentials::check_credentials;
 use drmwatch_plan::{
-    Plan, Problem, Secrets, check_credentials, check_pool, check_tenant, compile, compile_report, covers,
-    default_probes, did_you_mean, standing,
+    Plan, Problem, Secrets, check_pool, check_tenant, compile, compile_report, covers, default_probes,
+    did_you_mean, standing,
 };
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};

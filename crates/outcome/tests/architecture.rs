@@ -250,7 +250,18 @@ fn a_changed_resource_rebuilds_few_crates() {
 }
 
 const REBUILT_BY_API: &[&str] = &[
-    "alerts", "api", "cli", "folder", "operator", "plan", "postgres", "probe", "reader", "results", "runner",
+    "alerts",
+    "api",
+    "cli",
+    "credentials",
+    "folder",
+    "operator",
+    "plan",
+    "postgres",
+    "probe",
+    "reader",
+    "results",
+    "runner",
     "testkit",
 ];
 

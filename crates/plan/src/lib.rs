@@ -8,7 +8,6 @@
 //! A plan holds references to secrets, never their values; those travel beside it as [`Secrets`].
 
 mod compile;
-mod credentials;
 mod cron;
 mod defaults;
 mod expression;
@@ -23,7 +22,6 @@ mod template;
 mod words;
 
 pub use compile::{Problem, check_pool, check_tenant, compile, step_kind, step_variables};
-pub use credentials::{UnusableCredential, check_credentials};
 pub use cron::{Cron, CronError};
 pub use defaults::default_probes;
 pub use expression::{Expression, ExpressionError, Rule, with_stack_for_rules};

@@ -3,7 +3,8 @@
 use super::plan_secret;
 use crate::{context::Context, metered::Error};
 use drmwatch_api::{DrmProbe, MonitoredTenant, RunnerPool};
-use drmwatch_plan::{Plan, Secrets, UnusableCredential, check_credentials};
+use drmwatch_credentials::{UnusableCredential, check_credentials};
+use drmwatch_plan::{Plan, Secrets};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, ResourceExt};
 use std::{collections::BTreeMap, sync::Arc};

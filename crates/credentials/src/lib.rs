@@ -1,6 +1,7 @@
-//! What credentials must be: looked at when a plan is made, so that a wrong Secret is told before the first run.
+//! Checks whether the values of Secrets can be what the steps that name them need: a recorded license request, a device key, a
+//! root key, a signing key, a certificate. The operator and `--check` look before the first run, so that a wrong Secret is
+//! reported as such and not as a failure of the service.
 
-use crate::{Plan, Secrets};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use drmwatch_api::{DrmSystem, LicenseStep, TokenAlgorithm};
 use drmwatch_drm::{
@@ -8,19 +9,20 @@ use drmwatch_drm::{
     playready,
     widevine::{self, Device},
 };
+use drmwatch_plan::{Plan, Secrets};
 use drmwatch_tokens::{JwtAlgorithm, JwtSigner};
 use std::fmt::Display;
 
-/// A credential that can't be used.
+/// A credential whose value cannot be what its step needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnusableCredential {
-    /// Its name.
+    /// Name of the credential.
     pub credential: String,
     /// Name of the Secret.
     pub secret: String,
     /// Key in the Secret.
     pub key: String,
-    /// What is wrong; never quotes the value.
+    /// What is wrong. It never quotes the value.
     pub problem: String,
 }
 
