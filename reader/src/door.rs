@@ -2,7 +2,6 @@
 
 use crate::{
     answer::{Page, Problem, line},
-    authority::{Authority, Decision, Silent},
     openapi,
     query::{Asked, Query as Wanted},
 };
@@ -13,7 +12,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use drmwatch_access::{Authority, Decision, Silent};
 use drmwatch_metrics::{Metrics, Owner, READER_REQUEST_DURATION, READER_REQUESTS};
+use drmwatch_outcome::TenantKey;
 use drmwatch_results::{Record, Store, consolidate, keys::TenantId};
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -56,7 +57,8 @@ impl<A: Authority> Door<A> {
             .map(|(_, token)| token.trim());
         let missing = "a token of Kubernetes is needed: Authorization: Bearer TOKEN (kubectl create token)";
         let token = token.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, missing))?;
-        match self.authority.decide(token, namespace, tenant).await {
+        let key = TenantKey::new(namespace, tenant);
+        match self.authority.decide(token, &key).await {
             Ok(Decision::Allowed) => {}
             Ok(Decision::Unknown) => {
                 return Err(Problem::new(

@@ -2,7 +2,6 @@
 //! `drmwatch results` does.
 
 mod answer;
-mod authority;
 mod door;
 mod openapi;
 mod options;
@@ -12,14 +11,22 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-use authority::Cluster;
 use door::{Door, router};
-use drmwatch_metrics::{Metrics, Owner, READER_INFO};
+use drmwatch_access::{Cluster, Decision, Right};
+use drmwatch_metrics::{Metrics, Owner, READER_INFO, READER_REVIEWS};
 use drmwatch_program::{Health, asked_to_stop};
 use drmwatch_results::{Store, keys::Names, kms};
 use options::Options;
 use std::{error::Error, process::ExitCode, sync::Arc};
 use tracing::{error, info};
+
+/// What the ClusterRole `drmwatch-read-results` grants.
+const READ_RESULTS: Right = Right {
+    group: "drmwatch.io",
+    resource: "monitoredtenants",
+    subresource: "results",
+    verb: "get",
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -46,11 +53,17 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     metrics.set(&READER_INFO, &Owner::program(), &labels, 1.0);
     let health = Health::default();
     let scraped = drmwatch_program::serve(options.metrics, metrics.clone(), health.clone()).await?;
-    let door = Arc::new(Door::new(
-        store,
-        Cluster::new(client, options.audiences, metrics.clone()),
-        metrics,
-    ));
+    let reviews = metrics.clone();
+    let observe = Box::new(move |decision| {
+        let outcome = match decision {
+            Ok(Decision::Allowed) => "allowed",
+            Ok(Decision::Denied | Decision::Unknown) => "denied",
+            Err(_) => "error",
+        };
+        reviews.add(&READER_REVIEWS, &Owner::program(), &[outcome], 1);
+    });
+    let authority = Cluster::new(client, READ_RESULTS, options.audiences, observe);
+    let door = Arc::new(Door::new(store, authority, metrics));
     let listener = drmwatch_program::listen(options.listen).await?;
     info!(listen = %listener.local_addr()?, metrics = %scraped, tls = options.certificate.is_some(), "reader");
     health.set_ready(true);

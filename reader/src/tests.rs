@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use crate::{
-    authority::{Authority, Decision, Silent},
     door::{Door, router},
     tls,
 };
+use drmwatch_access::{Authority, Decision, Silent};
 use drmwatch_metrics::{Metrics, Owner, READER_REQUESTS};
+use drmwatch_outcome::TenantKey;
 use drmwatch_results::{
     Kind, Record, Store,
     consolidate::{Consolidator, Settings},
@@ -23,11 +24,11 @@ use tokio::net::TcpListener;
 struct Named;
 
 impl Authority for Named {
-    async fn decide(&self, token: &str, _: &str, tenant: &str) -> Result<Decision, Silent> {
+    async fn decide(&self, token: &str, tenant: &TenantKey) -> Result<Decision, Silent> {
         match token {
             "nobody" => Ok(Decision::Unknown),
             "away" => Err(Silent),
-            own if own == tenant => Ok(Decision::Allowed),
+            own if own == tenant.name => Ok(Decision::Allowed),
             _ => Ok(Decision::Denied),
         }
     }
