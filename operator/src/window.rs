@@ -175,7 +175,7 @@ fn said(window: &MaintenanceWindow, stands: &Result<Standing, WindowError>) -> [
         .requested_by
         .as_deref()
         .unwrap_or("nobody who was named");
-    let effects: Vec<String> = window.spec.effects.iter().map(|e| format!("{e:?}")).collect();
+    let effects: Vec<&str> = window.spec.effects.iter().map(|e| e.as_str()).collect();
     let what = format!(
         "{} ({}), asked for by {who}",
         window.spec.description,

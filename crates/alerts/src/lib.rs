@@ -37,7 +37,11 @@ pub const RUNBOOKS: &str = "RUNBOOKS";
 
 /// What is under maintenance with an effect, as the operator tells it.
 pub(crate) fn maintenance(effect: drmwatch_api::Effect) -> String {
-    format!("{}{{effect=\"{effect:?}\"}}", drmwatch_metrics::MAINTENANCE.name)
+    format!(
+        "{}{{effect=\"{}\"}}",
+        drmwatch_metrics::MAINTENANCE.name,
+        effect.as_str()
+    )
 }
 
 /// Severity of what wakes people.

@@ -195,7 +195,7 @@ fn repeat(alerting: &Alerting) -> String {
 
 fn weekdays(mute: &MuteTime) -> Vec<String> {
     let days = mute.weekdays.iter();
-    days.map(|d| format!("{d:?}").to_lowercase()).collect()
+    days.map(|d| d.as_str().to_lowercase()).collect()
 }
 
 /// What a plain configuration needs besides tenants.

@@ -21,6 +21,7 @@ mod report;
 mod step;
 mod tenant;
 mod token;
+mod words;
 mod wrapper;
 
 pub use alerting::*;

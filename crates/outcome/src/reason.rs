@@ -26,6 +26,34 @@ pub enum Domain {
 }
 
 impl Domain {
+    /// Every domain, in the order of the list.
+    pub const ALL: [Domain; 9] = [
+        Domain::Network,
+        Domain::Certificate,
+        Domain::Service,
+        Domain::Stream,
+        Domain::License,
+        Domain::KeyServer,
+        Domain::Entitlement,
+        Domain::Configuration,
+        Domain::Monitor,
+    ];
+
+    /// The word, as it stands in records, reports and labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Domain::Network => "Network",
+            Domain::Certificate => "Certificate",
+            Domain::Service => "Service",
+            Domain::Stream => "Stream",
+            Domain::License => "License",
+            Domain::KeyServer => "KeyServer",
+            Domain::Entitlement => "Entitlement",
+            Domain::Configuration => "Configuration",
+            Domain::Monitor => "Monitor",
+        }
+    }
+
     /// Whose it is, in words that follow "whose:".
     pub fn words(self) -> &'static str {
         match self {
@@ -398,6 +426,14 @@ impl Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Records and the schema of results hold these words.
+    #[test]
+    fn words_of_domains_are_those_that_are_stored() {
+        for domain in Domain::ALL {
+            assert_eq!(serde_json::to_value(domain).unwrap(), domain.as_str());
+        }
+    }
 
     #[test]
     fn words_are_camel_case_unique_and_come_back() {

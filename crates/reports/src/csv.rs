@@ -96,7 +96,7 @@ pub fn incidents_csv(report: &Report) -> String {
                 i.open.to_string(),
                 cause
                     .and_then(|c| Reason::parse(&c.reason))
-                    .map(|r| format!("{:?}", r.domain()))
+                    .map(|r| r.domain().as_str().to_owned())
                     .unwrap_or_default(),
             ])
         })

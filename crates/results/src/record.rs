@@ -205,7 +205,7 @@ impl Record {
             attempt,
             counts,
             outcome: Some(outcome.verdict.label().to_owned()),
-            domain: reason.map(|r| format!("{:?}", r.domain())),
+            domain: reason.map(|r| r.domain().as_str().to_owned()),
             step: outcome.step.clone(),
             reason: reason.map(|r| r.to_string()),
             message: some(&outcome.message),

@@ -72,7 +72,7 @@ pub fn build(plan: &Plan, probe: &DrmProbe, pool: &RunnerPool, options: &Options
         "spec": {
             "schedule": cron(plan, schedule.cron.as_deref()),
             "timeZone": schedule.time_zone,
-            "concurrencyPolicy": format!("{:?}", schedule.concurrency_policy),
+            "concurrencyPolicy": schedule.concurrency_policy.as_str(),
             "startingDeadlineSeconds": schedule.starting_deadline_seconds,
             "suspend": plan.suspend,
             "successfulJobsHistoryLimit": 1,

@@ -221,7 +221,7 @@ fn history(case: &mut Case<'_>) {
         });
         case.findings.judge(Check::L03, Some(n), evidence);
 
-        let kind = media.kind.map(|k| format!("{k:?}"));
+        let kind = media.kind.map(PlaylistType::as_str);
         let lost = media.kind == Some(PlaylistType::Event) && media.media_sequence > before.oldest;
         let evidence = if (media.target_duration - before.target).abs() > f64::EPSILON {
             let what = wrong(format!("the target duration of {} changed", rendition.label));
@@ -229,7 +229,9 @@ fn history(case: &mut Case<'_>) {
                 what.expected(seconds(before.target))
                     .seen(seconds(media.target_duration)),
             )
-        } else if kind != before.kind && !(before.kind.as_deref() == Some("Event") && media.end_list) {
+        } else if kind != before.kind.as_deref()
+            && !(before.kind.as_deref() == Some(PlaylistType::Event.as_str()) && media.end_list)
+        {
             Some(wrong(format!("the playlist type of {} changed", rendition.label)))
         } else {
             lost.then(|| wrong(format!("the EVENT playlist of {} lost segments", rendition.label)))

@@ -79,7 +79,7 @@ fn rendition_state(case: &Case<'_>, rendition: &Rendition) -> Option<RenditionSt
         oldest: media.map_or(0, |m| m.media_sequence),
         segments: media.map(segments).unwrap_or_default(),
         target: media.map_or(edge.duration, |m| m.target_duration),
-        kind: media.and_then(|m| m.kind).map(|k| format!("{k:?}")),
+        kind: media.and_then(|m| m.kind).map(|k| k.as_str().to_owned()),
         discontinuities: media.map_or((0, Vec::new()), |m| {
             let marked = m.segments.iter().filter(|s| s.discontinuity).map(|s| s.sequence);
             (m.discontinuity_sequence, marked.take(256).collect())
@@ -99,7 +99,9 @@ pub(super) fn segments(media: &Media) -> Vec<(u64, u32, u32)> {
         let path = path.split_once("://").map_or(path, |(_, rest)| {
             rest.split_once('/').map_or("", |(_, path)| path)
         });
-        let range = format!("{:?}", s.byte_range);
+        let range = s
+            .byte_range
+            .map_or(String::new(), |(start, length)| format!("{start}+{length}"));
         let duration = (s.duration * 1000.0).round().to_string();
         let keys: Vec<&[u8]> = s
             .keys

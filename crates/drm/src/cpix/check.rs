@@ -156,7 +156,7 @@ pub fn check(ask: &Ask, answer: &Document) -> Result<(), Violation> {
 fn systems(ask: &Ask, answer: &Document) -> Result<(), Violation> {
     for asked in &ask.keys {
         for system in &ask.systems {
-            let name = format!("{system:?}");
+            let name = system.as_str();
             let kid = uuid(&asked.kid.0);
             let found = answer
                 .systems

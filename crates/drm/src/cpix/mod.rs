@@ -56,6 +56,16 @@ pub enum System {
 }
 
 impl System {
+    /// The name of the system, for messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            System::Widevine => "Widevine",
+            System::PlayReady => "PlayReady",
+            System::FairPlay => "FairPlay",
+            System::ClearKey => "ClearKey",
+        }
+    }
+
     /// Its system id.
     pub fn id(self) -> [u8; 16] {
         match self {

@@ -173,6 +173,16 @@ pub enum PlaylistType {
     Vod,
 }
 
+impl PlaylistType {
+    /// The value of the tag, as a playlist writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PlaylistType::Event => "EVENT",
+            PlaylistType::Vod => "VOD",
+        }
+    }
+}
+
 /// `EXT-X-SERVER-CONTROL` (section 4.4.3.8). Seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ServerControl {

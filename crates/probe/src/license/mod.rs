@@ -74,7 +74,7 @@ pub(crate) async fn run(
     findings: &BTreeMap<String, Finding>,
     state: &mut LicenseState,
 ) -> Result<Found, Failure> {
-    context.facts.license_system = Some(format!("{:?}", license.system));
+    context.facts.license_system = Some(license.system.as_str().to_owned());
     let finding = license.kids_from.as_ref().and_then(|from| findings.get(from));
     let mut ladder = Ladder::new(context, step, license, finding)?;
     let source = license.challenge.as_ref();
