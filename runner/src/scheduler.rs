@@ -269,9 +269,14 @@ impl Scheduler {
         futures::future::join_all(handles).await;
         let metrics = &self.shared.sink.metrics;
         for owner in owners {
-            let of = |metric, labels: &[&str]| metrics.value(metric, &owner, labels).unwrap_or(0.0);
-            let missed: f64 = Cause::ALL.iter().map(|c| of(&SLOTS_MISSED, &[c.label()])).sum();
-            let open = of(&SLOTS_EXPECTED, &[]) - of(&SLOTS_FINISHED, &[]) - missed;
+            let of = |metric| metrics.value(metric, &owner, &[]).unwrap_or(0.0);
+            let by = |cause: &Cause| {
+                metrics
+                    .value(&SLOTS_MISSED, &owner, &[cause.label()])
+                    .unwrap_or(0.0)
+            };
+            let missed: f64 = Cause::ALL.iter().map(by).sum();
+            let open = of(&SLOTS_EXPECTED) - of(&SLOTS_FINISHED) - missed;
             let cause = Cause::Shutdown.label();
             metrics.add(&SLOTS_MISSED, &owner, &[cause], open.max(0.0) as u64);
         }

@@ -98,14 +98,15 @@ impl Account {
 }
 
 fn account(metrics: &Metrics, owner: &Owner) -> Account {
-    let of = |metric, labels: &[&str]| metrics.value(metric, owner, labels).unwrap_or(0.0);
+    let of = |metric| metrics.value(metric, owner, &[]).unwrap_or(0.0);
+    let by = |cause| metrics.value(&SLOTS_MISSED, owner, &[cause]).unwrap_or(0.0);
     let running = metrics.value(&RUNNER_IN_FLIGHT, &Owner::program(), &[]);
     let missed = Cause::ALL.into_iter().map(Cause::label);
     Account {
-        expected: of(&SLOTS_EXPECTED, &[]),
-        started: of(&SLOTS_STARTED, &[]),
-        finished: of(&SLOTS_FINISHED, &[]),
-        missed: missed.map(|cause| (cause, of(&SLOTS_MISSED, &[cause]))).collect(),
+        expected: of(&SLOTS_EXPECTED),
+        started: of(&SLOTS_STARTED),
+        finished: of(&SLOTS_FINISHED),
+        missed: missed.map(|cause| (cause, by(cause))).collect(),
         running: running.unwrap_or(0.0),
     }
 }
@@ -520,21 +521,21 @@ async fn who_floods_makes_no_neighbour_wait() {
         .chain([fine])
         .for_each(|s| drop(tokio::spawn(s.forever())));
     sleep(Duration::from_secs(600)).await;
-    let of = |owner: &Owner, metric, labels: &[&str]| metrics.value(metric, owner, labels).unwrap_or(0.0);
-    assert!(of(&neighbour, &SLOTS_FINISHED, &[]) >= 10.0);
+    let of = |owner: &Owner, metric| metrics.value(metric, owner, &[]).unwrap_or(0.0);
+    let by = |owner: &Owner, cause: Cause| {
+        metrics
+            .value(&SLOTS_MISSED, owner, &[cause.label()])
+            .unwrap_or(0.0)
+    };
+    assert!(of(&neighbour, &SLOTS_FINISHED) >= 10.0);
     for cause in Cause::ALL {
-        assert_eq!(of(&neighbour, &SLOTS_MISSED, &[cause.label()]), 0.0, "{cause:?}");
+        assert_eq!(by(&neighbour, cause), 0.0, "{cause:?}");
     }
     // A quarter of eight places is two: the flood gets two runs in 45 s, and what it misses is told.
-    let finished: f64 = owners.iter().map(|o| of(o, &SLOTS_FINISHED, &[])).sum();
-    let missed = |o: &Owner| -> f64 {
-        Cause::ALL
-            .iter()
-            .map(|c| of(o, &SLOTS_MISSED, &[c.label()]))
-            .sum()
-    };
+    let finished: f64 = owners.iter().map(|o| of(o, &SLOTS_FINISHED)).sum();
+    let missed = |o: &Owner| -> f64 { Cause::ALL.into_iter().map(|c| by(o, c)).sum() };
     let missed: f64 = owners.iter().map(missed).sum();
-    let expected: f64 = owners.iter().map(|o| of(o, &SLOTS_EXPECTED, &[])).sum();
+    let expected: f64 = owners.iter().map(|o| of(o, &SLOTS_EXPECTED)).sum();
     assert!(
         (22.0..=30.0).contains(&finished) && missed > 150.0,
         "{finished} {missed}"

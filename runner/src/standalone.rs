@@ -155,25 +155,18 @@ fn apply(
         let interval = plan.longest_gap(drmwatch_program::now());
         let expected = (!plan.suspend).then_some((["Resident", "", "standalone"], interval));
         let effects = folder.effects.get(&plan.uid);
-        let effects: Vec<(String, &str)> = effects
+        let labels: Vec<[&str; 2]> = effects
             .into_iter()
             .flatten()
-            .map(|(e, w)| (format!("{e:?}"), w.as_str()))
+            .map(|(effect, window)| [effect.as_str(), window])
             .collect();
         known.insert(plan.uid.clone(), owner.clone());
         scheduler.upsert(plan, secrets, fingerprint, None);
         metrics.replace(
             &PROBE_INFO,
             &owner,
-            expected
-                .as_ref()
-                .map(|(labels, seconds)| (labels.as_slice(), *seconds)),
+            expected.as_ref().map(|(labels, seconds)| (labels, *seconds)),
         );
-        let labels: Vec<[&str; 2]> = effects
-            .iter()
-            .map(|(effect, window)| [effect.as_str(), window])
-            .collect();
-        let labels: Vec<&[&str]> = labels.iter().map(<[&str; 2]>::as_slice).collect();
         metrics.replace_all(&MAINTENANCE, &owner, &labels);
     }
     // A mistake must not silently stop a probe: only a folder without any says that one is gone.

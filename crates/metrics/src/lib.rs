@@ -6,12 +6,14 @@
 //! itself) and vanish with it.
 
 mod catalogue;
+mod handle;
 pub mod recorded;
 mod recorder;
 mod store;
 mod text;
 
 pub use catalogue::*;
+pub use handle::{Handle, kinds};
 pub use recorder::{record_outcome, record_reasons};
 pub use store::{Metrics, Owner};
 pub use text::{OPENMETRICS, PROMETHEUS, Pieces, render};

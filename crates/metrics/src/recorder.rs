@@ -35,7 +35,7 @@ pub fn record_outcome(metrics: &Metrics, owner: &Owner, outcome: &Outcome) {
     metrics.replace(
         &PROBE_FAILURE_INFO,
         owner,
-        info.as_ref().map(|l| (l.as_slice(), 1.0)),
+        info.as_ref().map(|labels| (labels, 1.0)),
     );
     if let Some(labels) = labels {
         metrics.add(&PROBE_FAILURES, owner, &labels, 1);

@@ -3,7 +3,10 @@
 //! Ten thousand probes have half a million series, and nearly all of the memory that an idle probe takes is here: a
 //! series is sixteen bytes, its labels are text that is rendered once and shared by all that have the same.
 
-use crate::{CATALOGUE, Kind, Metric, Of, POOL_LABELS, PROBE_LABELS};
+use crate::{
+    CATALOGUE, Handle, Kind, Metric, Of, POOL_LABELS, PROBE_LABELS,
+    kinds::{Counter, Gauge, Observed},
+};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Write,
@@ -151,7 +154,6 @@ pub(crate) struct Store {
 impl Store {
     /// The series, which is made if it is not there.
     fn series(&mut self, metric: &'static Metric, owner: &Owner, values: &[&str]) -> (&mut Series, usize) {
-        debug_assert_eq!(metric.labels.len(), values.len(), "labels of {}", metric.name);
         debug_assert_eq!(
             metric.of == Of::Program,
             owner.0.is_empty(),
@@ -233,27 +235,48 @@ impl Metrics {
     }
 
     /// Adds to a counter. Adding 0 makes the series visible before its first event.
-    pub fn add(&self, metric: &'static Metric, owner: &Owner, labels: &[&str], n: u64) {
-        debug_assert_eq!(metric.kind, Kind::Counter, "{}", metric.name);
+    pub fn add<const N: usize>(
+        &self,
+        metric: &'static Handle<Counter, N>,
+        owner: &Owner,
+        labels: &[&str; N],
+        n: u64,
+    ) {
         self.with(metric, owner, labels, |count| count + n);
     }
 
     /// Sets a gauge.
-    pub fn set(&self, metric: &'static Metric, owner: &Owner, labels: &[&str], to: f64) {
-        debug_assert_eq!(metric.kind, Kind::Gauge, "{}", metric.name);
+    pub fn set<const N: usize>(
+        &self,
+        metric: &'static Handle<Gauge, N>,
+        owner: &Owner,
+        labels: &[&str; N],
+        to: f64,
+    ) {
         self.with(metric, owner, labels, |_| to.to_bits());
     }
 
     /// Adds to a gauge.
-    pub fn shift(&self, metric: &'static Metric, owner: &Owner, labels: &[&str], by: f64) {
-        debug_assert_eq!(metric.kind, Kind::Gauge, "{}", metric.name);
+    pub fn shift<const N: usize>(
+        &self,
+        metric: &'static Handle<Gauge, N>,
+        owner: &Owner,
+        labels: &[&str; N],
+        by: f64,
+    ) {
         self.with(metric, owner, labels, |bits| {
             (f64::from_bits(bits) + by).to_bits()
         });
     }
 
     /// Counts a value into a histogram or a summary.
-    pub fn observe(&self, metric: &'static Metric, owner: &Owner, labels: &[&str], value: f64) {
+    pub fn observe<K: Observed, const N: usize>(
+        &self,
+        metric: &'static Handle<K, N>,
+        owner: &Owner,
+        labels: &[&str; N],
+        value: f64,
+    ) {
         let bounds = match metric.kind {
             Kind::Histogram(bounds) => bounds,
             Kind::Summary => &[],
@@ -268,8 +291,12 @@ impl Metrics {
 
     /// Makes this the only series of a gauge that an owner has, or with `None` removes them all. In one
     /// step: no scrape sees it gone in between.
-    pub fn replace(&self, metric: &'static Metric, owner: &Owner, only: Option<(&[&str], f64)>) {
-        debug_assert_eq!(metric.kind, Kind::Gauge, "{}", metric.name);
+    pub fn replace<const N: usize>(
+        &self,
+        metric: &'static Handle<Gauge, N>,
+        owner: &Owner,
+        only: Option<(&[&str; N], f64)>,
+    ) {
         let mut store = self.lock();
         let kept = only.map(|(labels, to)| {
             let (series, at) = store.series(metric, owner, labels);
@@ -280,8 +307,12 @@ impl Metrics {
     }
 
     /// Makes these, which are 1, the only series of a gauge that an owner has. In one step, as [`Metrics::replace`].
-    pub fn replace_all(&self, metric: &'static Metric, owner: &Owner, all: &[&[&str]]) {
-        debug_assert_eq!(metric.kind, Kind::Gauge, "{}", metric.name);
+    pub fn replace_all<const N: usize>(
+        &self,
+        metric: &'static Handle<Gauge, N>,
+        owner: &Owner,
+        all: &[[&str; N]],
+    ) {
         let mut store = self.lock();
         let mut kept = Vec::new();
         for labels in all {
@@ -293,7 +324,12 @@ impl Metrics {
     }
 
     /// Removes one series of an owner.
-    pub fn remove(&self, metric: &'static Metric, owner: &Owner, values: &[&str]) {
+    pub fn remove<K, const N: usize>(
+        &self,
+        metric: &'static Handle<K, N>,
+        owner: &Owner,
+        values: &[&str; N],
+    ) {
         let mut text = String::new();
         labels(&mut text, metric.labels, values);
         let mut store = self.lock();
@@ -310,7 +346,12 @@ impl Metrics {
     }
 
     /// The value of a counter or gauge, or how much was observed, for tests and the live table.
-    pub fn value(&self, metric: &'static Metric, owner: &Owner, values: &[&str]) -> Option<f64> {
+    pub fn value<K, const N: usize>(
+        &self,
+        metric: &'static Handle<K, N>,
+        owner: &Owner,
+        values: &[&str; N],
+    ) -> Option<f64> {
         let mut text = String::new();
         labels(&mut text, metric.labels, values);
         let store = self.lock();

@@ -250,15 +250,10 @@ async fn withdraw(probe: &DrmProbe, context: &Context, keep: Option<&PlanRef>) -
 /// Exports what maintenance windows do to the probe.
 fn maintained(probe: &DrmProbe, context: &Context, effects: &BTreeSet<(Effect, String)>) {
     let owner = Owner::probe(&id(probe), &context.options.region);
-    let labels: Vec<(String, &str)> = effects
-        .iter()
-        .map(|(e, window)| (format!("{e:?}"), window.as_str()))
-        .collect();
-    let labels: Vec<[&str; 2]> = labels
+    let labels: Vec<[&str; 2]> = effects
         .iter()
         .map(|(effect, window)| [effect.as_str(), window])
         .collect();
-    let labels: Vec<&[&str]> = labels.iter().map(<[&str; 2]>::as_slice).collect();
     context.metrics.replace_all(&MAINTENANCE, &owner, &labels);
 }
 
@@ -283,7 +278,7 @@ fn expected(probe: &DrmProbe, context: &Context, readiness: &Readiness) {
         }
     };
     let interval = plan.longest_gap(drmwatch_program::now());
-    let execution = format!("{:?}", plan.execution);
+    let execution = plan.execution.as_str();
     // Runners say since when they watch; of Jobs nobody else can, and one may never start.
     match plan.execution {
         Execution::Job if context.metrics.value(&WATCHED_SINCE, &owner, &[]).is_none() => {
@@ -293,7 +288,7 @@ fn expected(probe: &DrmProbe, context: &Context, readiness: &Readiness) {
         Execution::Job => {}
         Execution::Resident => context.metrics.replace(&WATCHED_SINCE, &owner, None),
     }
-    let labels = [execution.as_str(), &at.namespace, pool];
+    let labels = [execution, &at.namespace, pool];
     context
         .metrics
         .replace(&PROBE_INFO, &owner, Some((&labels, interval)));
@@ -307,8 +302,8 @@ fn still_expected(probe: &DrmProbe, context: &Context, owner: &Owner) {
     };
     let pool = probe.spec.pool_ref.as_ref().map(|p| p.name.as_str());
     let pool = pool.unwrap_or(&context.options.default_pool);
-    let execution = format!("{:?}", probe.spec.execution);
-    let labels = [execution.as_str(), &at.namespace, pool];
+    let execution = probe.spec.execution.as_str();
+    let labels = [execution, &at.namespace, pool];
     context
         .metrics
         .replace(&PROBE_INFO, owner, Some((&labels, interval.into())));

@@ -83,7 +83,6 @@ fn tell(context: &Context) {
         }
     }
     let labels: Vec<[&str; 3]> = labels.iter().map(|l| [l[0].as_str(), &l[1], &l[2]]).collect();
-    let labels: Vec<&[&str]> = labels.iter().map(<[&str; 3]>::as_slice).collect();
     context
         .metrics
         .replace_all(&REPORT_UNDELIVERED, &Owner::program(), &labels);
