@@ -38,7 +38,7 @@ unit: setup-rust setup-results ## unit and integration tests
 results: setup-rust setup-results ## a month of 50 tenants recomputed by pyarrow from the encrypted records, hundreds of kills, an ill S3 (RESULTS_TENANTS=50 KILLS=500)
 	@bash scripts/need.sh pdf postgres
 	RESULTS_ORACLE=$(CACHE)/results/bin/python RESULTS_TENANTS=$${RESULTS_TENANTS:-50} cargo test --quiet -p drmwatch-cli --test reports -- --nocapture
-	RESULTS_ORACLE=$(CACHE)/results/bin/python KILLS=$${KILLS:-500} cargo test --quiet -p drmwatch-results -- --nocapture
+	RESULTS_ORACLE=$(CACHE)/results/bin/python KILLS=$${KILLS:-500} cargo test --quiet -p drmwatch-runs -- --nocapture
 
 .PHONY: packagers
 packagers: setup-packagers ## live streams of ffmpeg, gohlslib and nginx, an RTMP ingest, secure_link: no false alarm (SOAK_SECONDS=3600 for an hour)

@@ -2,16 +2,16 @@
 
 use crate::{
     folder::{Error, exit},
-    place::{Days, Place, Tenant, block, known, zone},
+    place::{Days, Place, block, known, zone},
     progress,
 };
 use clap::Args;
+use drmwatch_archive::{keys::TenantId, start_of};
+use drmwatch_outcome::TenantKey;
 use drmwatch_program::say;
-use drmwatch_results::{
+use drmwatch_runs::{
     consolidate::{Consolidator, Done, Settings},
     keep::{self, Retention},
-    keys::TenantId,
-    start_of,
 };
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use std::process::ExitCode;
@@ -24,9 +24,9 @@ use std::process::ExitCode;
 pub struct Consolidate {
     #[command(flatten)]
     place: Place,
-    /// Tenant, as NAMESPACE/NAME. Defaults to all tenants in the store.
+    /// TenantKey, as NAMESPACE/NAME. Defaults to all tenants in the store.
     #[arg(long)]
-    tenant: Option<Tenant>,
+    tenant: Option<TenantKey>,
     #[command(flatten)]
     days: Days,
     /// Time zone in which days, weeks and months begin, as an IANA name such as Europe/Berlin.

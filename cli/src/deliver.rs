@@ -5,18 +5,19 @@ use crate::{
     folder::{Error, exit, io},
     keys::signer,
     making::{Form, Wanted},
-    place::{Place, Tenant, block, with_ending, zone},
+    place::{Place, block, with_ending, zone},
     send::{Parcel, Sender},
 };
 use clap::Args;
 use drmwatch_api::{MaintenanceMeans, NoDataMeans, ReportFormat};
+use drmwatch_archive::sign::Signer;
+use drmwatch_outcome::TenantKey;
 use drmwatch_plan::{
     REPORT_KEY, Redactor, ReportOutcome, ReportPlan, ReportTenant, Secrets, Undelivered, due,
 };
 use drmwatch_program::say;
-use drmwatch_results::{
+use drmwatch_runs::{
     Delivery, Store,
-    sign::Signer,
     sla::{Hours, MaintenancePolicy, NoDataPolicy, Policy},
 };
 use jiff::{Timestamp, civil::Date};
@@ -218,7 +219,7 @@ impl Round {
         outcome: &mut ReportOutcome,
     ) -> Result<Vec<Undelivered>, Error> {
         let plan = &self.plan;
-        let id = self.store.tenant(&plan.namespace, &tenant.name);
+        let id = self.store.tenant(&TenantKey::new(&plan.namespace, &tenant.name));
         let delivery = |recipient| Delivery {
             report: &plan.uid,
             recipient,
@@ -299,7 +300,7 @@ impl Round {
             .map(|h| h.parse::<Hours>())
             .transpose();
         Ok(Wanted {
-            tenant: Tenant {
+            tenant: TenantKey {
                 namespace: plan.namespace.clone(),
                 name: tenant.name.clone(),
             },

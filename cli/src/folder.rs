@@ -19,9 +19,9 @@ pub enum Error {
     #[error("{0}")]
     Mistakes(String),
     #[error(transparent)]
-    Store(#[from] drmwatch_results::StoreError),
+    Store(#[from] drmwatch_archive::StoreError),
     #[error(transparent)]
-    Key(#[from] drmwatch_results::keys::KeyError),
+    Key(#[from] drmwatch_archive::keys::KeyError),
     #[error(transparent)]
     Postgres(#[from] drmwatch_postgres::Error),
 }

@@ -2,16 +2,17 @@
 
 use crate::{
     folder::{Error, exit, io},
-    place::{Place, Tenant, block, known, with_ending, write},
+    place::{Place, block, known, with_ending, write},
 };
 use clap::{Args, Subcommand};
-use drmwatch_program::say;
-use drmwatch_results::{
-    keep,
+use drmwatch_archive::{
     keys::{KeyError, Names},
-    kms,
+    kms, shred,
     sign::Signer,
 };
+use drmwatch_outcome::TenantKey;
+use drmwatch_program::say;
+
 use std::{fs, path::PathBuf, process::ExitCode};
 
 /// Create, rotate and destroy the keys that encrypt results and sign reports.
@@ -34,22 +35,22 @@ enum Command {
         kms: Option<String>,
         /// Tenants, as NAMESPACE/NAME.
         #[arg(required = true)]
-        tenants: Vec<Tenant>,
+        tenants: Vec<TenantKey>,
     },
     /// Create a new version of a tenant's key, and encrypt the keys of its files with it. The files themselves do not change.
     Rotate {
         #[command(flatten)]
         place: Place,
-        /// Tenant, as NAMESPACE/NAME.
-        tenant: Tenant,
+        /// TenantKey, as NAMESPACE/NAME.
+        tenant: TenantKey,
     },
     /// Destroy all versions of a tenant's key and delete its files. Copies and backups become unreadable too. This can't be
     /// undone. A signed record of the deletion (tombstone) remains.
     Shred {
         #[command(flatten)]
         place: Place,
-        /// Tenant, as NAMESPACE/NAME.
-        tenant: Tenant,
+        /// TenantKey, as NAMESPACE/NAME.
+        tenant: TenantKey,
         /// File with the private key that signs the tombstone; `drmwatch keys signing` makes one.
         #[arg(long, value_name = "FILE")]
         sign: PathBuf,
@@ -79,7 +80,7 @@ impl Keys {
                 let names = Names::read_or_make(&keys)?;
                 let holder = kms::holder(kms.as_deref(), &keys, drmwatch_program::now)?;
                 for tenant in tenants {
-                    let id = names.tenant(&tenant.namespace, &tenant.name);
+                    let id = names.tenant(&tenant);
                     let kek = block(async {
                         match holder.newest(&id).await {
                             Ok(kek) => Ok(kek),
@@ -111,8 +112,8 @@ impl Keys {
                 let store = place.open()?;
                 let signer = signer(&sign)?;
                 block(async {
-                    let id = store.tenant(&tenant.namespace, &tenant.name);
-                    let stone = keep::shred(&store, &id, &reason, &signer, drmwatch_program::now()).await?;
+                    let id = store.tenant(&tenant);
+                    let stone = shred::shred(&store, &id, &reason, &signer, drmwatch_program::now()).await?;
                     say!(
                         "{tenant} {id}: {} versions of its key destroyed, {} files deleted",
                         stone.keys,
@@ -128,7 +129,7 @@ impl Keys {
                         file.display()
                     )));
                 }
-                let wrong = |e: drmwatch_results::sign::SignError| Error::Mistakes(e.to_string());
+                let wrong = |e: drmwatch_archive::sign::SignError| Error::Mistakes(e.to_string());
                 let private = Signer::make().map_err(wrong)?;
                 let public = Signer::new(&private).map_err(wrong)?.public();
                 let beside = with_ending(&file, ".pub");

@@ -1,15 +1,13 @@
 //! How a report comes about: roll-ups brought up to date, figures, files.
 
-use crate::{
-    folder::Error,
-    place::{Tenant, known},
-};
+use crate::{folder::Error, place::known};
 use clap::ValueEnum;
+use drmwatch_archive::keys::TenantId;
+use drmwatch_outcome::TenantKey;
 use drmwatch_reports::{Report, Request, build};
-use drmwatch_results::{
+use drmwatch_runs::{
     Store,
     consolidate::{self, Consolidator, Settings},
-    keys::TenantId,
     sla::{Level, Policy, Rollup},
 };
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
@@ -32,7 +30,7 @@ pub enum Form {
 
 /// What a report is to be.
 pub struct Wanted {
-    pub tenant: Tenant,
+    pub tenant: TenantKey,
     pub display_name: String,
     pub zone: TimeZone,
     pub zone_name: String,
@@ -151,7 +149,7 @@ impl Wanted {
 
     /// The files, by name.
     pub fn files(&self, report: &Report) -> Result<Vec<(String, Vec<u8>)>, Error> {
-        let Tenant { namespace, name } = &self.tenant;
+        let TenantKey { namespace, name } = &self.tenant;
         let name = format!("{namespace}-{name}-{}-{}", report.from, report.through);
         let mut files = Vec::new();
         let mut add = |end: &str, bytes: Vec<u8>| files.push((format!("{name}{end}"), bytes));

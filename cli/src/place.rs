@@ -2,12 +2,12 @@
 
 use crate::folder::Error;
 use clap::Args;
-use drmwatch_results::{
-    Store,
+use drmwatch_archive::{
     keys::{Names, TenantId},
     kms,
-    sla::monday,
 };
+use drmwatch_outcome::TenantKey;
+use drmwatch_runs::{Store, sla::monday};
 use jiff::{ToSpan, civil::Date, tz::TimeZone};
 use std::path::{Path, PathBuf};
 
@@ -46,38 +46,9 @@ pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
     path.into()
 }
 
-/// A tenant, as `NAMESPACE/NAME`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tenant {
-    pub namespace: String,
-    pub name: String,
-}
-
-impl std::str::FromStr for Tenant {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Tenant, &'static str> {
-        match text.split_once('/') {
-            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-                Ok(Tenant {
-                    namespace: namespace.to_owned(),
-                    name: name.to_owned(),
-                })
-            }
-            _ => Err("a tenant is NAMESPACE/NAME"),
-        }
-    }
-}
-
-impl std::fmt::Display for Tenant {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
 /// The id of a tenant of which there is something in the store.
-pub async fn known(store: &Store, tenant: &Tenant) -> Result<TenantId, Error> {
-    let id = store.tenant(&tenant.namespace, &tenant.name);
+pub async fn known(store: &Store, tenant: &TenantKey) -> Result<TenantId, Error> {
+    let id = store.tenant(tenant);
     match store.has(&id).await? {
         true => Ok(id),
         false => Err(Error::Mistakes(format!(

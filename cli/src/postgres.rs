@@ -2,13 +2,14 @@
 
 use crate::{
     folder::{Error, exit, io},
-    place::{Place, Tenant, block, known},
+    place::{Place, block, known},
     progress,
 };
 use clap::{Args, Subcommand};
+use drmwatch_outcome::TenantKey;
 use drmwatch_postgres::{Done, SCHEMA, Settings, connect, export, grant, setup};
 use drmwatch_program::say;
-use drmwatch_results::sla::Level;
+use drmwatch_runs::sla::Level;
 use jiff::ToSpan;
 use std::{fs, path::PathBuf, process::ExitCode};
 
@@ -57,9 +58,9 @@ enum Command {
         server: Server,
         #[command(flatten)]
         place: Place,
-        /// Tenant, as NAMESPACE/NAME. Defaults to all tenants in the store; rows of shredded tenants are deleted.
+        /// TenantKey, as NAMESPACE/NAME. Defaults to all tenants in the store; rows of shredded tenants are deleted.
         #[arg(long)]
-        tenant: Option<Tenant>,
+        tenant: Option<TenantKey>,
         /// Lengths of the periods to copy, separated by commas: 15m, 1h, 1d, 1w and 1mo.
         #[arg(long, value_name = "LEVELS", value_delimiter = ',', value_parser = level, default_value = "1h,1d,1w,1mo")]
         level: Vec<Level>,
@@ -85,8 +86,8 @@ struct Grant {
     /// Database role.
     #[arg(long)]
     role: String,
-    /// Tenant, as NAMESPACE/NAME.
-    tenant: Tenant,
+    /// TenantKey, as NAMESPACE/NAME.
+    tenant: TenantKey,
 }
 
 fn level(name: &str) -> Result<Level, String> {

@@ -4,12 +4,13 @@ use crate::{
     folder::{self, Error, exit},
     keys::signer,
     making::{Form, Wanted},
-    place::{Days, Place, Tenant, block, with_ending, write, zone},
+    place::{Days, Place, block, with_ending, write, zone},
     progress,
 };
 use clap::{Args, ValueEnum};
+use drmwatch_outcome::TenantKey;
 use drmwatch_program::say;
-use drmwatch_results::sla::{Hours, Level, MaintenancePolicy, NoDataPolicy, Policy, calendar_periods};
+use drmwatch_runs::sla::{Hours, Level, MaintenancePolicy, NoDataPolicy, Policy, calendar_periods};
 use std::{path::PathBuf, process::ExitCode};
 
 #[derive(ValueEnum, Clone, Copy)]
@@ -37,9 +38,9 @@ enum Maintenance {
 pub struct ReportOptions {
     #[command(flatten)]
     place: Place,
-    /// Tenant, as NAMESPACE/NAME.
+    /// TenantKey, as NAMESPACE/NAME.
     #[arg(long)]
-    tenant: Tenant,
+    tenant: TenantKey,
     #[command(flatten)]
     days: Days,
     /// Folder of YAML files with the MonitoredTenant. The report takes the display name and the availability objective from it.

@@ -2,11 +2,12 @@
 
 use crate::{
     folder::{Error, exit},
-    place::{Days, Place, Tenant, block, known, write},
+    place::{Days, Place, block, known, write},
 };
 use clap::{Args, ValueEnum};
+use drmwatch_outcome::TenantKey;
 use drmwatch_program::{note, say};
-use drmwatch_results::{Kind, Record, Store};
+use drmwatch_runs::{Kind, Record, Store};
 use jiff::{ToSpan, civil::Date, tz::TimeZone};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -27,9 +28,9 @@ enum Form {
 pub struct Results {
     #[command(flatten)]
     place: Place,
-    /// Tenant, as NAMESPACE/NAME.
+    /// TenantKey, as NAMESPACE/NAME.
     #[arg(long)]
-    tenant: Tenant,
+    tenant: TenantKey,
     #[command(flatten)]
     days: Days,
     /// Only results of this probe. Can be repeated.

@@ -3,10 +3,11 @@
 use crate::folder::Error;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use drmwatch_api::{EgressPolicy, Tls};
+use drmwatch_archive::storage;
 use drmwatch_plan::{PlannedRecipient, ReportPlan, Secrets, Way};
 use drmwatch_probe::net::{Client, Door, Guard, Request, Resolver, TlsSetup};
 use drmwatch_reports::Report;
-use drmwatch_results::{Store, storage};
+use drmwatch_runs::Store;
 use drmwatch_tokens::{hexadecimal, hmac_sha256};
 use object_store::{ObjectStoreExt, path::Path};
 use serde_json::json;

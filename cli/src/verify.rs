@@ -33,7 +33,7 @@ impl Verify {
             let beside = with_ending(file, ".sig");
             let text = fs::read(file).map_err(io(file))?;
             let signature = fs::read(&beside).map_err(io(&beside))?;
-            match drmwatch_results::sign::verify(&public, &text, &signature) {
+            match drmwatch_archive::sign::verify(&public, &text, &signature) {
                 Ok(()) => say!("{}: signature is valid", file.display()),
                 Err(error) => wrong.push(format!("{}: {error}", file.display())),
             }

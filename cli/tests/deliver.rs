@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
-#[path = "../../crates/results/tests/common/moto.rs"]
+#[path = "../../crates/runs/tests/common/moto.rs"]
 mod moto;
 
 use axum::{

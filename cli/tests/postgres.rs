@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Dice, Of, ok, record, refused, second, server::Postgres, store};
-use drmwatch_results::Store;
+use drmwatch_runs::Store;
 
 async fn plant(store: &Store, tenant: &str, batch: &str, since: &str, count: i64) {
     let mut dice = Dice(7);

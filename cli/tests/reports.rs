@@ -5,7 +5,8 @@
 mod common;
 
 use common::{Dice, Of, fail, ok, record, refused, second, server::Postgres, store, walk};
-use drmwatch_results::{
+use drmwatch_outcome::TenantKey;
+use drmwatch_runs::{
     Kind, Record, Store,
     consolidate::{Consolidator, Settings},
     sla::{Level, calendar_periods},
@@ -276,7 +277,7 @@ async fn every_figure_of_a_month_is_what_pyarrow_recomputes_from_the_encrypted_r
         let zone_name = ZONES[n % ZONES.len()];
         let zone = TimeZone::get(zone_name).unwrap();
         plant(&store, tenant, n as u64, false).await;
-        let id = store.tenant("tv", tenant);
+        let id = store.tenant(&TenantKey::new("tv", tenant));
         let settings = Settings {
             zone: zone.clone(),
             zone_name: zone_name.into(),
@@ -351,7 +352,7 @@ async fn every_figure_of_a_month_is_what_pyarrow_recomputes_from_the_encrypted_r
             out.to_str().unwrap(),
         ];
         ok(&args);
-        let exact = &oracle[store.tenant("tv", tenant).as_str()];
+        let exact = &oracle[store.tenant(&TenantKey::new("tv", tenant)).as_str()];
         let file = |end: &str| out.join(format!("tv-{tenant}-2026-10-01-2026-10-31{end}"));
         let told = table(&file(".csv"));
         let html = fs::read_to_string(file(".html")).unwrap();
@@ -583,7 +584,7 @@ async fn what_can_not_be_reported_is_said_and_nothing_is_written() {
     .unwrap();
     refused(&["verify", "--key", public, csv], "the signature does not fit");
     // Shredded: gone for good, and its neighbour is not.
-    let mine = store.tenant("tv", "acme");
+    let mine = store.tenant(&TenantKey::new("tv", "acme"));
     let kek = store.kms().newest(&mine).await.unwrap();
     let copy: Vec<(std::path::PathBuf, Vec<u8>)> = walk(Path::new(folder))
         .into_iter()
@@ -615,7 +616,7 @@ async fn what_can_not_be_reported_is_said_and_nothing_is_written() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("was shredded"), "{error}");
-    let stone = drmwatch_results::keep::find_tombstone(&store, &mine, &fs::read_to_string(public).unwrap())
+    let stone = drmwatch_archive::shred::find_tombstone(&store, &mine, &fs::read_to_string(public).unwrap())
         .await
         .unwrap()
         .unwrap();
@@ -630,7 +631,7 @@ async fn what_can_not_be_reported_is_said_and_nothing_is_written() {
         .unwrap();
     assert_eq!(
         store
-            .records(&store.tenant("tv", "other"), date(1970, 1, 1))
+            .records(&store.tenant(&TenantKey::new("tv", "other")), date(1970, 1, 1))
             .await
             .unwrap()
             .len(),

@@ -5,11 +5,9 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use drmwatch_archive::StoreError;
 use drmwatch_reports::Digits;
-use drmwatch_results::{
-    StoreError,
-    sla::{Policy, Rollup, State, figures},
-};
+use drmwatch_runs::sla::{Policy, Rollup, State, figures};
 use jiff::{civil::Date, tz::TimeZone};
 use serde::Serialize;
 use serde_json::{Value, json};

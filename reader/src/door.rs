@@ -13,9 +13,10 @@ use axum::{
     routing::get,
 };
 use drmwatch_access::{Authority, Decision, Silent};
+use drmwatch_archive::keys::TenantId;
 use drmwatch_metrics::{Metrics, Owner, READER_REQUEST_DURATION, READER_REQUESTS};
 use drmwatch_outcome::TenantKey;
-use drmwatch_results::{Record, Store, consolidate, keys::TenantId};
+use drmwatch_runs::{Record, Store, consolidate};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
@@ -81,7 +82,7 @@ impl<A: Authority> Door<A> {
                 ));
             }
         }
-        let id = self.store.tenant(namespace, tenant);
+        let id = self.store.tenant(&key);
         // Only to whom may read it is said whether it is there.
         if self.store.shredded(&id).await? {
             return Err(Problem::new(

@@ -13,9 +13,10 @@ mod tests;
 
 use door::{Door, router};
 use drmwatch_access::{Cluster, Decision, Right};
+use drmwatch_archive::{keys::Names, kms};
 use drmwatch_metrics::{Metrics, Owner, READER_INFO, READER_REVIEWS};
 use drmwatch_program::{Health, asked_to_stop};
-use drmwatch_results::{Store, keys::Names, kms};
+use drmwatch_runs::Store;
 use options::Options;
 use std::{error::Error, process::ExitCode, sync::Arc};
 use tracing::{error, info};

@@ -1,7 +1,7 @@
 //! What may be asked, and how cursors are written.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use drmwatch_results::{Kind, Mark, Record, sla::Level};
+use drmwatch_runs::{Kind, Mark, Record, sla::Level};
 use jiff::{ToSpan, Unit, civil::Date};
 use serde::{Deserialize, Serialize};
 

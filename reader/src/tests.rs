@@ -6,14 +6,16 @@ use crate::{
     tls,
 };
 use drmwatch_access::{Authority, Decision, Silent};
+use drmwatch_archive::{
+    keys::{Folder, Kms, Names},
+    shred,
+    sign::Signer,
+};
 use drmwatch_metrics::{Metrics, Owner, READER_REQUESTS};
 use drmwatch_outcome::TenantKey;
-use drmwatch_results::{
+use drmwatch_runs::{
     Kind, Record, Store,
     consolidate::{Consolidator, Settings},
-    keep,
-    keys::{Folder, Kms, Names},
-    sign::Signer,
 };
 use jiff::{Timestamp, civil::date};
 use serde_json::Value;
@@ -81,7 +83,10 @@ impl Api {
         let names = Names::read_or_make(&keys).unwrap();
         let holder = Folder::new(keys);
         for tenant in ["acme", "empty"] {
-            holder.create(&names.tenant("tv", tenant)).await.unwrap();
+            holder
+                .create(&names.tenant(&TenantKey::new("tv", tenant)))
+                .await
+                .unwrap();
         }
         let root = place.path().join("store");
         let store = Store::open(root.to_str().unwrap(), Arc::new(holder), names).unwrap();
@@ -201,7 +206,7 @@ async fn pages_put_together_are_the_whole_whatever_their_size() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_what_the_document_says() {
     let api = planted().await;
-    let id = api.store.tenant("tv", "acme");
+    let id = api.store.tenant(&TenantKey::new("tv", "acme"));
     let at: Timestamp = "2026-10-10T00:00:00Z".parse().unwrap();
     let consolidator = Consolidator::new(&api.store, id, Settings::default(), at);
     consolidator
@@ -326,9 +331,9 @@ async fn who_may_not_read_learns_nothing_and_bad_questions_are_told_why() {
     assert_eq!(denied, Some(3.0));
 
     let signer = Signer::new(&Signer::make().unwrap()).unwrap();
-    keep::shred(
+    shred::shred(
         &api.store,
-        &api.store.tenant("tv", "acme"),
+        &api.store.tenant(&TenantKey::new("tv", "acme")),
         "ended",
         &signer,
         Timestamp::UNIX_EPOCH,

@@ -3,20 +3,20 @@
 //! Nothing here can delay a probe: a record is handed to the spool's thread or lost, and counted.
 
 use crate::options::Options;
-use drmwatch_metrics::{
-    Metrics, Owner, RESULTS_BEHIND, RESULTS_ERRORS, RESULTS_LOST, RESULTS_RECORDED, RESULTS_SHIPPED,
-    RESULTS_SPOOL_BYTES, RESULTS_WAITING,
-};
-use drmwatch_outcome::Cause;
-use drmwatch_outcome::Outcome;
-use drmwatch_plan::Plan;
-use drmwatch_probe::evidence::Evidence;
-use drmwatch_results::{
-    Place, Record, Store, StoreError,
+use drmwatch_archive::{
+    StoreError,
     keys::Names,
     kms, ship,
     spool::{self, Limits, Shelf, Spool},
 };
+use drmwatch_metrics::{
+    Metrics, Owner, RESULTS_BEHIND, RESULTS_ERRORS, RESULTS_LOST, RESULTS_RECORDED, RESULTS_SHIPPED,
+    RESULTS_SPOOL_BYTES, RESULTS_WAITING,
+};
+use drmwatch_outcome::{Cause, Outcome};
+use drmwatch_plan::Plan;
+use drmwatch_probe::evidence::Evidence;
+use drmwatch_runs::{Place, Record, Store, Subject};
 use jiff::Timestamp;
 use std::{
     io,
@@ -41,7 +41,7 @@ const AT_THE_END: Duration = Duration::from_secs(5);
 pub struct Recorder(Option<Arc<Open>>);
 
 struct Open {
-    spool: Spool,
+    spool: Spool<Record>,
     runner: String,
     /// Shards of the pool; None: there are none.
     shards: Option<u32>,
@@ -112,12 +112,22 @@ fn bundle(plan: &Plan, outcome: &Outcome) -> Option<String> {
     (text.len() <= MOST_EVIDENCE).then_some(text)
 }
 
+/// Which probe a plan is of.
+fn subject(plan: &Plan) -> Subject<'_> {
+    Subject {
+        id: &plan.id,
+        uid: &plan.uid,
+        generation: plan.generation,
+        region: &plan.region,
+    }
+}
+
 /// The record of a run.
 fn run(plan: &Plan, place: Place<'_>, attempt: Attempt, excluded: &Excluded, outcome: &Outcome) -> Record {
     Record {
         maintenance: excluded.words(),
         bundle: attempt.evidence.then(|| bundle(plan, outcome)).flatten(),
-        ..Record::run(plan, place, attempt.number, attempt.counts, outcome)
+        ..Record::run(subject(plan), place, attempt.number, attempt.counts, outcome)
     }
 }
 
@@ -136,8 +146,8 @@ impl Recorder {
         let wrong = |e: &dyn std::fmt::Display| io::Error::other(format!("results can't be kept: {e}"));
         let store = store(place, keys, options).map_err(|e| wrong(&e))?;
         let key = match options.results_spool_key.as_ref().or(options.cache_key.as_ref()) {
-            Some(file) => drmwatch_results::keys::read_raw_or_text(file),
-            None => drmwatch_results::keys::own(&folder.join("key")),
+            Some(file) => drmwatch_archive::keys::read_raw_or_text(file),
+            None => drmwatch_archive::keys::own(&folder.join("key")),
         };
         let key = key.map_err(|e| wrong(&e))?;
         let limits = Limits {
@@ -196,7 +206,7 @@ impl Recorder {
         if slots > 0 {
             let slots = u32::try_from(slots).unwrap_or(u32::MAX);
             self.keep(plan, slot, |place| {
-                Record::missed(plan, place, cause.label(), slots)
+                Record::missed(subject(plan), place, cause, slots)
             });
         }
     }
@@ -204,7 +214,7 @@ impl Recorder {
     /// From now on the probe is not to be run.
     pub fn unwatched(&self, plan: &Plan, now: Timestamp) {
         let slot = Slot { at: now, next: None };
-        self.keep(plan, slot, |place| Record::unwatched(plan, place));
+        self.keep(plan, slot, |place| Record::unwatched(subject(plan), place));
     }
 
     /// Writes what there is to the disk, and ships it if the store takes it soon.
@@ -224,7 +234,7 @@ impl Recorder {
 }
 
 impl Open {
-    async fn ship(self: Arc<Open>, shelf: Shelf, store: Store) {
+    async fn ship(self: Arc<Open>, shelf: Shelf<Record>, store: Store) {
         let mut last = false;
         let mut told = 0;
         loop {
@@ -244,7 +254,7 @@ impl Open {
         }
     }
 
-    async fn round(&self, shelf: &Shelf, store: &Store, told: &mut u64) {
+    async fn round(&self, shelf: &Shelf<Record>, store: &Store, told: &mut u64) {
         let (program, metrics) = (Owner::program(), &self.metrics);
         match ship::round(shelf, &self.spool, store).await {
             Ok(round) => {
@@ -323,7 +333,7 @@ pub async fn once(
 }
 
 /// How long the oldest of what is closed has waited.
-fn oldest(shelf: &Shelf) -> Duration {
+fn oldest(shelf: &Shelf<Record>) -> Duration {
     let closed = shelf.closed().unwrap_or_default();
     closed.iter().filter_map(|p| age(p)).max().unwrap_or_default()
 }

@@ -1,11 +1,12 @@
 //! The runner keeps what happens in every slot: killed, started anew, with a store that is away. And a Job does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use drmwatch_results::{
-    Kind, Record, Store,
+use drmwatch_archive::{
     keys::{self, Folder, Kms, Names},
     ship, spool,
 };
+use drmwatch_outcome::TenantKey;
+use drmwatch_runs::{Kind, Record, Store};
 use drmwatch_testkit::{Ports, World};
 use std::{
     collections::BTreeMap,
@@ -32,7 +33,7 @@ impl Place {
         fs::create_dir(&keys).unwrap();
         let names = Names::read_or_make(&keys).unwrap();
         Folder::new(keys.clone())
-            .create(&names.tenant("tv", "acme"))
+            .create(&names.tenant(&TenantKey::new("tv", "acme")))
             .await
             .unwrap();
         let place = folder.path().join("store");
@@ -46,7 +47,7 @@ impl Place {
 
     /// Records that are in the store.
     async fn records(&self) -> Vec<Record> {
-        let tenant = self.store.tenant("tv", "acme");
+        let tenant = self.store.tenant(&TenantKey::new("tv", "acme"));
         let mut all = Vec::new();
         for day in self.store.days(&tenant).await.unwrap() {
             all.extend(self.store.records(&tenant, day).await.unwrap());
@@ -257,8 +258,8 @@ async fn every_slot_is_kept_however_the_runner_ends() {
     // A failure that begins leaves its evidence, which the program judges again.
     let begins = records.iter().find(|r| r.evidence.is_some()).unwrap();
     assert_eq!(begins.outcome.as_deref(), Some("fail"));
-    let day = drmwatch_results::day_of(begins.slot.as_second());
-    let tenant = place.store.tenant("tv", "acme");
+    let day = drmwatch_archive::day_of(begins.slot.as_second());
+    let tenant = place.store.tenant(&TenantKey::new("tv", "acme"));
     let evidence = place
         .store
         .evidence(&tenant, day, &begins.name())

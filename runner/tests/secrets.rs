@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use drmwatch_results::{
+use drmwatch_archive::{
     keys::{self, Names},
     spool,
 };
@@ -245,7 +245,9 @@ async fn nothing_secret_leaves_the_program_in_any_mode() {
     nothing_secret("the log", &logged());
     // Results, and the evidence that goes with them, as they wait on the disk: encrypted, and nothing secret in them.
     let key = keys::own(&kept.path().join("spool/key")).unwrap();
-    let (_, shelf, _) = spool::open(&kept.path().join("spool"), &key, spool::Limits::default()).unwrap();
+    let (_, shelf, _) =
+        spool::open::<drmwatch_runs::Record>(&kept.path().join("spool"), &key, spool::Limits::default())
+            .unwrap();
     let mut bundles = 0;
     for path in shelf.closed().unwrap() {
         let raw = fs::read(&path).unwrap();

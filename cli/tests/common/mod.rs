@@ -3,10 +3,8 @@
 
 pub mod server;
 
-use drmwatch_results::{
-    Kind, Record, Store,
-    keys::{Folder, Names},
-};
+use drmwatch_archive::keys::{Folder, Names};
+use drmwatch_runs::{Kind, Record, Store};
 use jiff::Timestamp;
 use std::{
     fs,

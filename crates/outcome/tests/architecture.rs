@@ -184,10 +184,10 @@ const LEAVES: &[&str] = &["api", "media", "outcome", "sla", "tickets", "tokens"]
 const DOORS: &[(&str, &[&str])] = &[
     ("cel", &["plan"]),
     ("rrule", &["plan"]),
-    ("reqwest", &["bridge", "results"]),
+    ("reqwest", &["archive", "bridge"]),
     ("hickory-resolver", &["probe"]),
-    ("object_store", &["cli", "results"]),
-    ("parquet", &["results"]),
+    ("object_store", &["archive", "cli", "runs"]),
+    ("parquet", &["archive"]),
     ("tokio-postgres", &["postgres"]),
     ("typst", &["pdf"]),
     ("axum", &["bridge", "program", "reader"]),
@@ -261,12 +261,8 @@ const REBUILT_BY_API: &[&str] = &[
     "folder",
     "operator",
     "plan",
-    "postgres",
     "probe",
-    "reader",
-    "results",
     "runner",
-    "testkit",
 ];
 
 /// Only what sets PDFs pays for typst.

@@ -1,7 +1,7 @@
 //! How PostgreSQL is reached.
 
 use crate::Error;
-use drmwatch_results::tls;
+use drmwatch_archive::tls;
 use std::{path::Path, time::Duration};
 use tokio_postgres::{
     Client, Config, NoTls,

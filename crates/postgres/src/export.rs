@@ -1,10 +1,10 @@
 //! Roll-ups of the store become rows: each period that changed, in a transaction of its own.
 
 use crate::{Error, SCHEMA_LOCK, VERSION, newer, version};
-use drmwatch_results::{
+use drmwatch_archive::keys::TenantId;
+use drmwatch_runs::{
     Store,
     consolidate::{self, Listed},
-    keys::TenantId,
     sla::{Level, Rollup, State},
 };
 use jiff::{Timestamp, civil::Date};
@@ -83,7 +83,7 @@ pub async fn export(
         });
     }
     let names = store.name_of(tenant).await?;
-    let (namespace, name) = names.unzip();
+    let (namespace, name) = names.map(|key| (key.namespace, key.name)).unzip();
     client
         .execute(
             "INSERT INTO drmwatch.tenants VALUES ($1, $2, $3, $4) ON CONFLICT (tenant_id) DO UPDATE

@@ -26,7 +26,7 @@ pub enum Error {
     Settings(String),
     /// The store can't be read.
     #[error(transparent)]
-    Store(#[from] drmwatch_results::StoreError),
+    Store(#[from] drmwatch_archive::StoreError),
 }
 
 /// What the server said, or else what happened to the connection.

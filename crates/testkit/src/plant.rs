@@ -1,10 +1,8 @@
 //! Results that nobody saw, for tests of what becomes of them: a probe that ran every minute, and was down for a while.
 
 use clap::Parser;
-use drmwatch_results::{
-    Kind, Record, Store,
-    keys::{Folder, Names},
-};
+use drmwatch_archive::keys::{Folder, Names};
+use drmwatch_runs::{Kind, Record, Store};
 use jiff::{SignedDuration, Timestamp};
 use std::{error::Error, path::PathBuf, sync::Arc};
 

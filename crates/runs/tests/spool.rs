@@ -4,10 +4,12 @@
 mod common;
 
 use common::{Place, day, record};
-use drmwatch_results::{
+use drmwatch_archive::{
     ship,
     spool::{self, Found, Limits},
 };
+use drmwatch_outcome::TenantKey;
+use drmwatch_runs::Record;
 use std::{fs, sync::atomic::Ordering};
 
 const KEY: [u8; 32] = [7; 32];
@@ -18,7 +20,7 @@ async fn what_is_kept_reaches_the_store_and_leaves_the_disk() {
     let folder = place.root.join("spool");
     let (spool, shelf, found) = spool::open(&folder, &KEY, Limits::default()).unwrap();
     assert_eq!(found, Found::default());
-    let second = spool::open(&folder, &KEY, Limits::default());
+    let second = spool::open::<Record>(&folder, &KEY, Limits::default());
     assert!(
         second
             .err()
@@ -38,7 +40,7 @@ async fn what_is_kept_reaches_the_store_and_leaves_the_disk() {
     }
     let round = ship::round(&shelf, &spool, &place.store).await.unwrap();
     assert_eq!((round.shipped, round.waiting, round.error), (700, 0, None));
-    let tenant = place.store.tenant("tv", "acme");
+    let tenant = place.store.tenant(&TenantKey::new("tv", "acme"));
     assert_eq!(place.store.records(&tenant, day(0)).await.unwrap().len(), 700);
     assert!(shelf.closed().unwrap().is_empty());
 }
@@ -79,7 +81,7 @@ async fn what_was_cut_off_or_damaged_is_counted_and_the_rest_is_read() {
     drop((spool, shelf));
     let other = (0..200).find_map(|_| {
         std::thread::sleep(std::time::Duration::from_millis(20));
-        spool::open(&folder, &[8; 32], Limits::default()).ok()
+        spool::open::<Record>(&folder, &[8; 32], Limits::default()).ok()
     });
     let (_, shelf, found) = other.unwrap();
     assert_eq!(found.lost, 0, "it was written; it can only not be read");
@@ -99,12 +101,12 @@ async fn a_tenant_without_a_key_holds_up_nobody_else() {
         let round = ship::round(&shelf, &spool, &place.store).await.unwrap();
         assert_eq!((round.keyless, round.waiting), (20, 1));
     }
-    let late = place.store.tenant("tv", "late");
+    let late = place.store.tenant(&TenantKey::new("tv", "late"));
     place.store.kms().create(&late).await.unwrap();
     let round = ship::round(&shelf, &spool, &place.store).await.unwrap();
     assert_eq!((round.shipped, round.keyless, round.waiting), (20, 0, 0));
     assert_eq!(place.store.records(&late, day(0)).await.unwrap().len(), 20);
-    let acme = place.store.tenant("tv", "acme");
+    let acme = place.store.tenant(&TenantKey::new("tv", "acme"));
     assert_eq!(place.store.records(&acme, day(0)).await.unwrap().len(), 20);
 }
 

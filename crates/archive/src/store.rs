@@ -1,11 +1,9 @@
-//! The store: encrypted files of tenants, by level and day, on any object storage.
+//! The store: encrypted files of tenants, by dataset and day, on any object storage.
 //!
 //! ```text
-//! v1/TENANT/raw/2026-11-26/NAME.parquet                         records of that day, UTC
-//! v1/TENANT/raw/2026-11-26/_KEY_MATERIAL_FOR_NAME.parquet.json  its key, wrapped by the tenant's
-//! v1/TENANT/evidence/2026-11-26/NAME.parquet                    evidence of failures, for a short time
-//! v1/TENANT/15m|1h/2026-11-26/…, 1d/2026-11/…, 1w/2026/…, 1mo/2026/…    roll-ups
-//! v1/tombstones/TENANT.json                                     a tenant that was shredded
+//! v1/TENANT/FOLDER/2026-11-26/NAME.parquet                         a file of a dataset, of that day in UTC
+//! v1/TENANT/FOLDER/2026-11-26/_KEY_MATERIAL_FOR_NAME.parquet.json  its key, wrapped by the tenant's
+//! v1/tombstones/TENANT.json                                        a tenant that was shredded
 //! ```
 //!
 //! The key comes first and is never overwritten by who writes files, so a file that is there can be opened: whoever
@@ -13,28 +11,21 @@
 //! written twice is there once.
 
 use crate::{
-    columns,
+    Format,
     file::{self, FileError, Material},
     keys::{Dek, KekId, KeyError, KeyMaterial, Kms, Names, TenantId},
-    record::Record,
 };
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use drmwatch_outcome::TenantKey;
+use futures::TryStreamExt;
 use jiff::civil::Date;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// The version of the layout.
 pub const ROOT: &str = "v1";
-/// What records of runs lie under.
-pub const RAW: &str = "raw";
-/// What evidence of failures lies under.
-pub const EVIDENCE: &str = "evidence";
-/// Requests to the storage that go on at a time.
-const AT_ONCE: usize = 8;
-
 /// Why the store can't do what is asked.
 #[derive(thiserror::Error, Debug)]
 pub enum StoreError {
@@ -172,43 +163,55 @@ impl Store {
         &*self.kms
     }
 
+    /// Names of what must not be told by its path.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
     /// The id of a tenant.
-    pub fn tenant(&self, namespace: &str, name: &str) -> TenantId {
-        self.names.tenant(namespace, name)
+    pub fn tenant(&self, key: &TenantKey) -> TenantId {
+        self.names.tenant(key)
     }
 
     /// Writes a file, unless one of this name is there.
     pub async fn put(
         &self,
         file: &FileRef,
+        format: &Format,
         schema: Arc<Schema>,
         batches: Vec<RecordBatch>,
         more: Vec<(String, String)>,
     ) -> Result<(), StoreError> {
-        self.put_new(file, schema, batches, more).await.map(drop)
+        self.put_new(file, format, schema, batches, more).await.map(drop)
     }
 
     /// Writes a file; false: one of this name is there, and stays.
     pub async fn put_new(
         &self,
         file: &FileRef,
+        format: &Format,
         schema: Arc<Schema>,
         batches: Vec<RecordBatch>,
         more: Vec<(String, String)>,
     ) -> Result<bool, StoreError> {
         let dek = self.key_for(file).await?;
         let (aad, path) = (file.aad(), file.path());
-        let sealed = file::seal(schema, &batches, &dek, &aad, Material::Beside, more);
+        let sealed = file::seal(format, schema, &batches, &dek, &aad, Material::Beside, more);
         let sealed = sealed.map_err(|e| StoreError::File(path.clone(), e))?;
         self.create(&path, sealed).await
     }
 
     /// The metadata of a file.
-    pub async fn metadata(&self, file: &FileRef) -> Result<BTreeMap<String, String>, StoreError> {
+    pub async fn metadata(
+        &self,
+        file: &FileRef,
+        format: &Format,
+    ) -> Result<BTreeMap<String, String>, StoreError> {
         let dek = self.key_of(file).await?;
         let path = file.path();
         let bytes = self.objects.get(&path).await?.bytes().await?;
-        let pairs = file::metadata(bytes, &dek, &file.aad()).map_err(|e| StoreError::File(path, e))?;
+        let pairs =
+            file::metadata(format, bytes, &dek, &file.aad()).map_err(|e| StoreError::File(path, e))?;
         Ok(pairs.into_iter().collect())
     }
 
@@ -242,7 +245,7 @@ impl Store {
     }
 
     /// Whether there is no object at a path.
-    pub(crate) async fn absent(&self, path: &Path) -> Result<bool, StoreError> {
+    pub async fn absent(&self, path: &Path) -> Result<bool, StoreError> {
         match self.objects.head(path).await {
             Ok(_) => Ok(false),
             Err(object_store::Error::NotFound { .. }) => Ok(true),
@@ -251,7 +254,7 @@ impl Store {
     }
 
     /// Writes an object that is not there yet; false: it is.
-    pub(crate) async fn create(&self, path: &Path, bytes: Vec<u8>) -> Result<bool, StoreError> {
+    pub async fn create(&self, path: &Path, bytes: Vec<u8>) -> Result<bool, StoreError> {
         let options = PutOptions::from(PutMode::Create);
         match self.objects.put_opts(path, bytes.into(), options).await {
             Ok(_) => Ok(true),
@@ -283,13 +286,14 @@ impl Store {
     pub async fn read(
         &self,
         file: &FileRef,
+        format: &Format,
         columns: Option<&[&str]>,
     ) -> Result<Vec<RecordBatch>, StoreError> {
         let dek = self.key_of(file).await?;
         let path = file.path();
         let bytes: Bytes = self.objects.get(&path).await?.bytes().await?;
         let wrong = |e| StoreError::File(path.clone(), e);
-        let reader = file::open(bytes, &dek, &file.aad(), columns).map_err(wrong)?;
+        let reader = file::open(format, bytes, &dek, &file.aad(), columns).map_err(wrong)?;
         reader
             .map(|batch| batch.map_err(|e| wrong(file::refused(e))))
             .collect()
@@ -338,20 +342,9 @@ impl Store {
         Ok(!self.absent(&tombstone(tenant)).await?)
     }
 
-    /// Namespace and name of a tenant, as its newest records say. None: there are no records.
-    pub async fn name_of(&self, tenant: &TenantId) -> Result<Option<(String, String)>, StoreError> {
-        let Some(day) = self.days(tenant).await?.pop() else {
-            return Ok(None);
-        };
-        let files = self.list(tenant, &format!("{RAW}/{day}")).await?;
-        let records = self.read_records(files.get(..1).unwrap_or_default()).await?;
-        let first = records.into_iter().next();
-        Ok(first.map(|r| (r.tenant_namespace, r.tenant)))
-    }
-
-    /// Days of which there are records of a tenant.
-    pub async fn days(&self, tenant: &TenantId) -> Result<Vec<Date>, StoreError> {
-        let prefix = Path::from(format!("{ROOT}/{tenant}/{RAW}"));
+    /// Days (UTC) of which a tenant has files below a folder.
+    pub async fn days(&self, tenant: &TenantId, folder: &str) -> Result<Vec<Date>, StoreError> {
+        let prefix = Path::from(format!("{ROOT}/{tenant}/{folder}"));
         let listed = self.objects.list_with_delimiter(Some(&prefix)).await?;
         let day = |p: &Path| p.parts().next_back()?.as_ref().parse().ok();
         let mut days: Vec<Date> = listed.common_prefixes.iter().filter_map(day).collect();
@@ -370,100 +363,28 @@ impl Store {
         Ok(())
     }
 
-    /// Writes records, by tenant and day (UTC). `batch` names them: the same batch is written once, however often it is tried.
-    pub async fn append(&self, batch: &str, records: Vec<Record>) -> Result<(), StoreError> {
-        let mut parts: BTreeMap<(TenantId, Date), Vec<Record>> = BTreeMap::new();
-        for record in records {
-            let tenant = self.tenant(&record.tenant_namespace, &record.tenant);
-            let day = day_of(record.slot.as_second());
-            parts.entry((tenant, day)).or_default().push(record);
-        }
-        let puts = parts.into_iter().map(|((tenant, day), mut records)| async move {
-            sort(&mut records);
-            let place = |level: &str| FileRef {
-                tenant: tenant.clone(),
-                folder: format!("{level}/{day}"),
-                name: batch.to_owned(),
-                size: 0,
-            };
-            // Before the records that name it.
-            let file = place(EVIDENCE);
-            let evidence = columns::encode_evidence(&records);
-            if let Some(columns) = evidence.map_err(|e| StoreError::File(file.path(), e.into()))? {
-                self.put(&file, columns::evidence_schema(), vec![columns], Vec::new())
-                    .await?;
-            }
-            for record in records.iter_mut().filter(|r| r.bundle.is_some()) {
-                (record.evidence, record.bundle) = (Some(record.name()), None);
-            }
-            let file = place(RAW);
-            let columns = columns::encode(&records).map_err(|e| StoreError::File(file.path(), e.into()))?;
-            self.put(&file, columns::schema(), vec![columns], Vec::new())
-                .await
-        });
-        futures::stream::iter(puts)
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await
-    }
-
-    /// The records of a tenant's day (UTC), each run once, in the order of probe and slot.
-    pub async fn records(&self, tenant: &TenantId, day: Date) -> Result<Vec<Record>, StoreError> {
-        let files = self.list(tenant, &format!("{RAW}/{day}")).await?;
-        self.read_records(&files).await
-    }
-
-    /// The records of these files, each run once, in the order of probe and slot.
-    pub(crate) async fn read_records(&self, files: &[FileRef]) -> Result<Vec<Record>, StoreError> {
-        let mut records = Vec::new();
-        for file in files {
-            for batch in self.read(file, None).await? {
-                let read = columns::decode(&batch).map_err(|e| StoreError::File(file.path(), e.into()))?;
-                records.extend(read);
-            }
-        }
-        Ok(once(records))
-    }
-
-    /// The evidence of a run of a day (UTC), as JSON. None: there is none, or it is kept no longer.
-    pub async fn evidence(
-        &self,
-        tenant: &TenantId,
-        day: Date,
-        run: &str,
-    ) -> Result<Option<String>, StoreError> {
-        for file in self.list(tenant, &format!("{EVIDENCE}/{day}")).await? {
-            for batch in self.read(&file, None).await? {
-                let found = columns::find_evidence(&batch, run);
-                if let Some(found) = found.map_err(|e| StoreError::File(file.path(), e.into()))? {
-                    return Ok(Some(found));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Records as one file for other readers: encrypted under the tenant's key, its own key wrapped in the footer.
+    /// Rows as one file for other readers: encrypted under the tenant's key, its own key wrapped in the footer.
     pub async fn export(
         &self,
         tenant: &TenantId,
         name: &str,
-        records: &[Record],
+        format: &Format,
+        schema: Arc<Schema>,
+        batches: &[RecordBatch],
     ) -> Result<Vec<u8>, StoreError> {
         let (kek, dek) = (self.kms.newest(tenant).await?, Dek::random()?);
         let material = KeyMaterial::new(&kek, self.kms.wrap(&kek, &dek).await?).inside();
-        let wrong = |e| StoreError::File(Path::from(name), e);
-        let batch = columns::encode(records).map_err(|e| wrong(e.into()))?;
         let aad = format!("drmwatch/export/{tenant}/{name}");
         file::seal(
-            columns::schema(),
-            &[batch],
+            format,
+            schema,
+            batches,
             &dek,
             &aad,
             Material::Inside(material),
             Vec::new(),
         )
-        .map_err(wrong)
+        .map_err(|e| StoreError::File(Path::from(name), e))
     }
 
     /// Wraps every file's key anew by the newest version of the tenant's; says how many were not yet.
@@ -550,29 +471,4 @@ pub fn day_of(second: i64) -> Date {
 pub fn start_of(day: Date) -> i64 {
     let zoned = day.to_zoned(jiff::tz::TimeZone::UTC);
     zoned.map_or(0, |z| z.timestamp().as_second())
-}
-
-/// The order in which records compress well.
-fn sort(records: &mut [Record]) {
-    records.sort_by(|a, b| {
-        (&a.probe, &a.region, a.slot, a.attempt, a.kind)
-            .cmp(&(&b.probe, &b.region, b.slot, b.attempt, b.kind))
-    });
-}
-
-/// Each run once; of those that were made twice the one of the greater rank.
-pub fn once(records: Vec<Record>) -> Vec<Record> {
-    let mut kept: BTreeMap<[u8; 16], Record> = BTreeMap::new();
-    for record in records {
-        match kept.entry(record.run_id()) {
-            std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(record)),
-            std::collections::btree_map::Entry::Occupied(mut taken) if taken.get().rank() < record.rank() => {
-                taken.insert(record);
-            }
-            std::collections::btree_map::Entry::Occupied(_) => {}
-        }
-    }
-    let mut records: Vec<Record> = kept.into_values().collect();
-    sort(&mut records);
-    records
 }

@@ -9,6 +9,7 @@ use aws_lc_rs::{
     rand,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use drmwatch_outcome::TenantKey;
 use drmwatch_tokens::{hexadecimal, hmac_sha256};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -163,9 +164,13 @@ impl Names {
     }
 
     /// The id of a tenant.
-    pub fn tenant(&self, namespace: &str, name: &str) -> TenantId {
-        // Neither may hold a slash.
-        let bytes = hmac_sha256(&self.0, format!("{namespace}/{name}").as_bytes());
+    pub fn tenant(&self, key: &TenantKey) -> TenantId {
+        self.hide(&key.namespace, &key.name)
+    }
+
+    /// A name that tells neither of two words to whom lacks the key. Neither may hold a slash.
+    pub fn hide(&self, one: &str, other: &str) -> TenantId {
+        let bytes = hmac_sha256(&self.0, format!("{one}/{other}").as_bytes());
         TenantId(hexadecimal(&bytes[..16]))
     }
 }

@@ -4,7 +4,8 @@
 mod common;
 
 use common::{Place, day, record};
-use drmwatch_results::{FileRef, StoreError};
+use drmwatch_archive::{FileRef, StoreError};
+use drmwatch_outcome::TenantKey;
 use std::fs;
 
 /// A store of two tenants, two files each.
@@ -31,7 +32,7 @@ async fn refused(place: &Place, why: &str) {
     }
     assert!(said.contains(why), "{said}");
     // The whole day is refused rather than told in part.
-    let tenant = place.store.tenant("tv", "acme");
+    let tenant = place.store.tenant(&TenantKey::new("tv", "acme"));
     assert!(place.store.records(&tenant, day(0)).await.is_err());
     for file in files[1..].iter().chain(&place.files("other").await) {
         assert!(!place.store.read(file, None).await.unwrap().is_empty());
@@ -110,7 +111,7 @@ async fn a_key_that_is_missing_wrong_or_forged_opens_nothing() {
     // Claims to be wrapped by a version that never was.
     fs::write(&beside, text.replace(".v1", ".v2")).unwrap();
     refused(&place, ".v2 is not here").await;
-    let tenant = place.store.tenant("tv", "acme");
+    let tenant = place.store.tenant(&TenantKey::new("tv", "acme"));
     place.store.kms().create(&tenant).await.unwrap();
     refused(&place, "it was wrapped by another key, or was tampered with").await;
     // A wrapped key of another file opens another file.
@@ -131,7 +132,7 @@ async fn a_key_that_is_missing_wrong_or_forged_opens_nothing() {
     assert_eq!(
         place
             .store
-            .records(&place.store.tenant("tv", "other"), day(0))
+            .records(&place.store.tenant(&TenantKey::new("tv", "other")), day(0))
             .await
             .unwrap()
             .len(),
@@ -148,7 +149,7 @@ async fn a_key_that_is_missing_wrong_or_forged_opens_nothing() {
 #[tokio::test]
 async fn what_is_written_twice_counts_once_and_small_files_become_one() {
     let place = planted().await;
-    let tenant = place.store.tenant("tv", "acme");
+    let tenant = place.store.tenant(&TenantKey::new("tv", "acme"));
     let before = place.store.records(&tenant, day(0)).await.unwrap();
     for _ in 0..2 {
         place
@@ -165,13 +166,13 @@ async fn what_is_written_twice_counts_once_and_small_files_become_one() {
     assert_eq!(place.files("acme").await.len(), 3);
     assert_eq!(place.store.records(&tenant, day(0)).await.unwrap(), before);
     assert_eq!(
-        drmwatch_results::keep::compact(&place.store, &tenant, day(0), 9)
+        drmwatch_runs::keep::compact(&place.store, &tenant, day(0), 9)
             .await
             .unwrap(),
         0
     );
     assert_eq!(
-        drmwatch_results::keep::compact(&place.store, &tenant, day(0), 2)
+        drmwatch_runs::keep::compact(&place.store, &tenant, day(0), 2)
             .await
             .unwrap(),
         3
@@ -198,23 +199,23 @@ async fn what_is_written_twice_counts_once_and_small_files_become_one() {
         (failed.bundle.clone(), None)
     );
     // What is older than it is kept goes, its key too.
-    let keep = drmwatch_results::keep::Retention::default();
+    let keep = drmwatch_runs::keep::Retention::default();
     let later = |days: i64| day(0).saturating_add(jiff::Span::new().days(days));
     assert_eq!(
-        drmwatch_results::keep::expire(&place.store, &tenant, keep, later(7))
+        drmwatch_runs::keep::expire(&place.store, &tenant, keep, later(7))
             .await
             .unwrap(),
         0
     );
     assert_eq!(
-        drmwatch_results::keep::expire(&place.store, &tenant, keep, later(35))
+        drmwatch_runs::keep::expire(&place.store, &tenant, keep, later(35))
             .await
             .unwrap(),
         1
     );
     assert!(show(&failed.name()).await.is_none());
     assert_eq!(
-        drmwatch_results::keep::expire(&place.store, &tenant, keep, later(36))
+        drmwatch_runs::keep::expire(&place.store, &tenant, keep, later(36))
             .await
             .unwrap(),
         2
@@ -224,13 +225,13 @@ async fn what_is_written_twice_counts_once_and_small_files_become_one() {
 
 #[tokio::test]
 async fn what_was_made_stays_when_what_it_was_made_of_is_kept_no_longer() {
-    use drmwatch_results::{
+    use drmwatch_runs::{
         consolidate::{self, Consolidator, Settings},
         keep::{Retention, expire},
         sla::Level,
     };
     let place = Place::new(&["acme"]).await;
-    let tenant = place.store.tenant("tv", "acme");
+    let tenant = place.store.tenant(&TenantKey::new("tv", "acme"));
     // Three days in Berlin touch four of UTC.
     let records = (0..3 * 1440).map(|i| record("acme", "eu", i)).collect();
     place.store.append("all", records).await.unwrap();
@@ -310,7 +311,7 @@ async fn the_first_version_of_the_schema_stays_readable() {
     let place = Place::open(&folder);
     let records = place
         .store
-        .records(&place.store.tenant("tv", "acme"), day(0))
+        .records(&place.store.tenant(&TenantKey::new("tv", "acme")), day(0))
         .await
         .unwrap();
     let expected: Vec<_> = (0..20).map(|i| record("acme", "eu", i)).collect();

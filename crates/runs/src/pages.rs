@@ -2,10 +2,10 @@
 
 use crate::{
     columns,
-    keys::TenantId,
     record::{Kind, Record},
-    store::{RAW, Store, StoreError},
+    store::{RAW, Store},
 };
+use drmwatch_archive::{StoreError, keys::TenantId};
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

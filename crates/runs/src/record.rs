@@ -1,7 +1,6 @@
 //! What is kept of a slot.
 
-use drmwatch_outcome::{Outcome, StepOutcome, Verdict};
-use drmwatch_plan::Plan;
+use drmwatch_outcome::{Cause, Outcome, ProbeId, StepOutcome, Verdict};
 use drmwatch_tokens::hexadecimal;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -149,6 +148,19 @@ fn micros(seconds: f64) -> u64 {
     (seconds * 1e6).round().max(0.0) as u64
 }
 
+/// Which probe a record is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// Identity of the probe.
+    pub id: &'a ProbeId,
+    /// UID of the probe object.
+    pub uid: &'a str,
+    /// Generation of the probe object.
+    pub generation: i64,
+    /// Region in which it runs.
+    pub region: &'a str,
+}
+
 /// Who ran it, and of which slot it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
@@ -163,15 +175,15 @@ pub struct Place<'a> {
 }
 
 impl Record {
-    fn empty(kind: Kind, plan: &Plan, place: Place<'_>) -> Record {
+    fn empty(kind: Kind, subject: Subject<'_>, place: Place<'_>) -> Record {
         Record {
             kind,
-            tenant_namespace: plan.id.namespace.clone(),
-            tenant: plan.id.tenant.clone(),
-            probe: plan.id.probe.clone(),
-            uid: plan.uid.clone(),
-            generation: plan.generation,
-            region: plan.region.clone(),
+            tenant_namespace: subject.id.namespace.clone(),
+            tenant: subject.id.tenant.clone(),
+            probe: subject.id.probe.clone(),
+            uid: subject.uid.to_owned(),
+            generation: subject.generation,
+            region: subject.region.to_owned(),
             runner: place.runner.to_owned(),
             shard: place.shard,
             slot: place.slot,
@@ -195,7 +207,13 @@ impl Record {
     }
 
     /// A run. `attempt`: which of its slot; `counts`: whether it decides.
-    pub fn run(plan: &Plan, place: Place<'_>, attempt: u8, counts: bool, outcome: &Outcome) -> Record {
+    pub fn run(
+        subject: Subject<'_>,
+        place: Place<'_>,
+        attempt: u8,
+        counts: bool,
+        outcome: &Outcome,
+    ) -> Record {
         let reason = outcome.verdict.reason();
         let passed = outcome.verdict == Verdict::Pass;
         let some = |text: &str| (!passed && !text.is_empty()).then(|| text.to_owned());
@@ -211,22 +229,22 @@ impl Record {
             message: some(&outcome.message),
             trace_id: some(&outcome.trace_id),
             steps: outcome.steps.iter().map(StepRecord::of).collect(),
-            ..Record::empty(Kind::Run, plan, place)
+            ..Record::empty(Kind::Run, subject, place)
         }
     }
 
     /// Slots that were not run, the last of them at `place.slot`.
-    pub fn missed(plan: &Plan, place: Place<'_>, cause: &str, slots: u32) -> Record {
+    pub fn missed(subject: Subject<'_>, place: Place<'_>, cause: Cause, slots: u32) -> Record {
         Record {
             slots,
-            reason: Some(cause.to_owned()),
-            ..Record::empty(Kind::Missed, plan, place)
+            reason: Some(cause.label().to_owned()),
+            ..Record::empty(Kind::Missed, subject, place)
         }
     }
 
     /// From `place.slot` on the probe is not to be run.
-    pub fn unwatched(plan: &Plan, place: Place<'_>) -> Record {
-        Record::empty(Kind::Unwatched, plan, place)
+    pub fn unwatched(subject: Subject<'_>, place: Place<'_>) -> Record {
+        Record::empty(Kind::Unwatched, subject, place)
     }
 
     /// What tells one record from another: the same for a run that two runners made of one slot, or that was written

@@ -1,19 +1,20 @@
-//! The spool: what a runner recorded and the store does not have yet, sealed on the runner's own disk.
+//! The spool: what a program recorded and the store does not have yet, sealed on the program's own disk.
 //!
-//! Append-only segments of frames, each frame some records as compressed JSON lines under AES-256-GCM, bound to its
+//! Append-only segments of frames, each frame some records of any type as compressed JSON lines under AES-256-GCM, bound to its
 //! segment and place. A thread of its own writes: nobody who records waits for a disk. What was written survives the
 //! death of the process; of what had been received and not written the number is known, since every frame says how
 //! many records there ever were, and a counter beside it how many were received.
 
-use crate::record::Record;
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
     rand,
 };
 use drmwatch_tokens::hexadecimal;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fs::{self, File},
     io::{self, Write},
+    marker::PhantomData,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
@@ -80,32 +81,45 @@ pub struct Found {
     pub torn: u64,
 }
 
+/// What a spool can hold. JSON lines keep it, so the type can grow fields with defaults.
+pub trait Frame: Serialize + DeserializeOwned + Send + 'static {}
+impl<T: Serialize + DeserializeOwned + Send + 'static> Frame for T {}
+
 /// Takes records. Clones share it.
-#[derive(Clone)]
-pub struct Spool {
-    sender: mpsc::SyncSender<Order>,
+pub struct Spool<T> {
+    sender: mpsc::SyncSender<Order<T>>,
     counts: Arc<Counts>,
 }
 
-enum Order {
-    Keep(Box<Record>),
+impl<T> Clone for Spool<T> {
+    fn clone(&self) -> Spool<T> {
+        Spool {
+            sender: self.sender.clone(),
+            counts: self.counts.clone(),
+        }
+    }
+}
+
+enum Order<T> {
+    Keep(Box<T>),
     Close(mpsc::Sender<()>),
 }
 
 /// The records of segments that were closed.
-pub struct Shelf {
+pub struct Shelf<T> {
     folder: PathBuf,
     cipher: Arc<Cipher>,
     open: Arc<Mutex<PathBuf>>,
+    records: PhantomData<fn() -> T>,
 }
 
 /// A segment that was read.
 #[derive(Debug)]
-pub struct Segment {
+pub struct Segment<T> {
     path: PathBuf,
     id: [u8; 16],
     /// Its records.
-    pub records: Vec<Record>,
+    pub records: Vec<T>,
     /// Records of frames that were damaged.
     pub damaged: u64,
     /// Bytes at the end that are no whole frame.
@@ -113,7 +127,7 @@ pub struct Segment {
     until: u64,
 }
 
-impl Segment {
+impl<T> Segment<T> {
     /// What its batch is called: 32 hexadecimal digits.
     pub fn name(&self) -> String {
         hexadecimal(&self.id)
@@ -136,7 +150,7 @@ impl Cipher {
         Aad::from(of)
     }
 
-    fn seal(&self, id: &[u8; 16], index: u32, records: &[Record], until: u64) -> io::Result<Vec<u8>> {
+    fn seal<T: Frame>(&self, id: &[u8; 16], index: u32, records: &[T], until: u64) -> io::Result<Vec<u8>> {
         let mut lines = Vec::new();
         for record in records {
             serde_json::to_writer(&mut lines, record)?;
@@ -156,7 +170,7 @@ impl Cipher {
         Ok(frame)
     }
 
-    fn open(&self, aad: Aad<Vec<u8>>, nonce: &[u8], text: &[u8]) -> Option<Vec<Record>> {
+    fn open<T: Frame>(&self, aad: Aad<Vec<u8>>, nonce: &[u8], text: &[u8]) -> Option<Vec<T>> {
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut text = text.to_vec();
         let lines = zstd::stream::decode_all(&*self.0.open_in_place(nonce, aad, &mut text).ok()?).ok()?;
@@ -165,7 +179,7 @@ impl Cipher {
     }
 
     /// Reads what is whole in a segment.
-    fn read(&self, path: &Path) -> io::Result<Segment> {
+    fn read<T: Frame>(&self, path: &Path) -> io::Result<Segment<T>> {
         let bytes = fs::read(path)?;
         let mut segment = Segment {
             path: path.to_owned(),
@@ -231,7 +245,11 @@ fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Opens the spool in a folder, which is made if need be. `key`: 32 bytes. Only one process may have it open.
-pub fn open(folder: &Path, key: &[u8; 32], limits: Limits) -> io::Result<(Spool, Shelf, Found)> {
+pub fn open<T: Frame>(
+    folder: &Path,
+    key: &[u8; 32],
+    limits: Limits,
+) -> io::Result<(Spool<T>, Shelf<T>, Found)> {
     fs::create_dir_all(folder)?;
     let lock = File::create(folder.join("lock"))?;
     lock.try_lock().map_err(|e| {
@@ -260,7 +278,7 @@ pub fn open(folder: &Path, key: &[u8; 32], limits: Limits) -> io::Result<(Spool,
         last = number_of(path).max(last);
     }
     if let Some(path) = old.last() {
-        let segment = cipher.read(path)?;
+        let segment = cipher.read::<T>(path)?;
         found.torn = segment.torn;
         until = segment.until;
     }
@@ -291,6 +309,7 @@ pub fn open(folder: &Path, key: &[u8; 32], limits: Limits) -> io::Result<(Spool,
         folder: folder.to_owned(),
         cipher,
         open,
+        records: PhantomData,
     };
     Ok((Spool { sender, counts }, shelf, found))
 }
@@ -300,9 +319,9 @@ fn number_of(path: &Path) -> u64 {
     name.and_then(|n| n.split_once('-')?.0.parse().ok()).unwrap_or(0)
 }
 
-impl Spool {
+impl<T: Frame> Spool<T> {
     /// Takes a record; never waits. Where there is no room it is lost, and counted.
-    pub fn keep(&self, record: Record) {
+    pub fn keep(&self, record: T) {
         self.counts.received.fetch_add(1, Ordering::Relaxed);
         if self.sender.try_send(Order::Keep(Box::new(record))).is_err() {
             self.counts.lost.fetch_add(1, Ordering::Relaxed);
@@ -375,9 +394,9 @@ impl Writer {
         Ok(())
     }
 
-    fn run(mut self, orders: &mpsc::Receiver<Order>) {
+    fn run<T: Frame>(mut self, orders: &mpsc::Receiver<Order<T>>) {
         loop {
-            let mut batch: Vec<Record> = Vec::new();
+            let mut batch: Vec<T> = Vec::new();
             let mut close = Vec::new();
             let until = Instant::now() + SYNC;
             let mut deadline = until;
@@ -414,7 +433,7 @@ impl Writer {
     }
 
     /// Writes a frame. What can't be written is lost, and counted.
-    fn write(&mut self, records: &[Record]) {
+    fn write<T: Frame>(&mut self, records: &[T]) {
         if records.is_empty() {
             return;
         }
@@ -434,7 +453,7 @@ impl Writer {
         }
     }
 
-    fn frame(&mut self, records: &[Record]) -> io::Result<()> {
+    fn frame<T: Frame>(&mut self, records: &[T]) -> io::Result<()> {
         if self.current.is_none() {
             self.begin()?;
         }
@@ -484,7 +503,7 @@ impl Writer {
     }
 }
 
-impl Shelf {
+impl<T: Frame> Shelf<T> {
     /// Segments that are closed, the oldest first.
     pub fn closed(&self) -> io::Result<Vec<PathBuf>> {
         let open = self.open.lock().unwrap_or_else(|e| e.into_inner()).clone();
@@ -494,12 +513,12 @@ impl Shelf {
     }
 
     /// Reads one.
-    pub fn read(&self, path: &Path) -> io::Result<Segment> {
+    pub fn read(&self, path: &Path) -> io::Result<Segment<T>> {
         self.cipher.read(path)
     }
 
     /// What is in it is in the store now.
-    pub fn done(&self, segment: &Segment, spool: &Spool) -> io::Result<()> {
+    pub fn done(&self, segment: &Segment<T>, spool: &Spool<T>) -> io::Result<()> {
         let size = segment.path.metadata()?.len();
         fs::remove_file(&segment.path)?;
         spool.counts.bytes.fetch_sub(size, Ordering::Relaxed);
@@ -507,7 +526,7 @@ impl Shelf {
     }
 
     /// Of a segment only these records are to be shipped yet.
-    pub fn keep_only(&self, segment: &Segment, records: &[Record], spool: &Spool) -> io::Result<()> {
+    pub fn keep_only(&self, segment: &Segment<T>, records: &[T], spool: &Spool<T>) -> io::Result<()> {
         let mut bytes = head(&segment.id, segment.until);
         bytes.extend(self.cipher.seal(&segment.id, 0, records, segment.until)?);
         let before = segment.path.metadata()?.len();

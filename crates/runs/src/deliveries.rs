@@ -2,10 +2,8 @@
 //!
 //! `v1/deliveries/ID/FROM_TO.TENANT`, where ID follows from report and recipient, and names neither.
 
-use crate::{
-    keys::TenantId,
-    store::{ROOT, Store, StoreError},
-};
+use crate::Store;
+use drmwatch_archive::{ROOT, StoreError, keys::TenantId};
 use jiff::civil::Date;
 use object_store::path::Path;
 
@@ -27,7 +25,7 @@ pub struct Delivery<'a> {
 impl Delivery<'_> {
     /// A name for it that is the same each time.
     pub fn id(&self, store: &Store) -> String {
-        let of = store.tenant(self.report, self.recipient);
+        let of = store.names().hide(self.report, self.recipient);
         format!("{of}/{}_{}.{}", self.from, self.to, self.tenant)
     }
 

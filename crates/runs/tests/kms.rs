@@ -19,12 +19,13 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use common::{day, moto::moto, record};
-use drmwatch_results::{
-    Store, keep,
+use drmwatch_archive::{
     keys::{Dek, KeyError, Kms, Names},
     kms,
     sign::Signer,
 };
+use drmwatch_outcome::TenantKey;
+use drmwatch_runs::Store;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::{
@@ -50,7 +51,10 @@ async fn holds(place: &str, environment: &[(&str, String)]) {
     let names = Names::read_or_make(folder.path()).unwrap();
     let root = folder.path().join("store");
     let store = Store::open(root.to_str().unwrap(), holder.clone(), names).unwrap();
-    let (acme, other) = (store.tenant("tv", "acme"), store.tenant("tv", "other"));
+    let (acme, other) = (
+        store.tenant(&TenantKey::new("tv", "acme")),
+        store.tenant(&TenantKey::new("tv", "other")),
+    );
     assert!(
         matches!(holder.newest(&acme).await, Err(KeyError::None(_))),
         "{place}"
@@ -99,7 +103,9 @@ async fn holds(place: &str, environment: &[(&str, String)]) {
         .collect();
     let copies: Vec<_> = paths.iter().map(|p| std::fs::read(p).unwrap()).collect();
     let signer = Signer::new(&Signer::make().unwrap()).unwrap();
-    let stone = keep::shred(&store, &acme, "over", &signer, now()).await.unwrap();
+    let stone = drmwatch_archive::shred::shred(&store, &acme, "over", &signer, now())
+        .await
+        .unwrap();
     assert_eq!((stone.keys, stone.files), (2, 2));
     for (path, bytes) in paths.iter().zip(copies) {
         std::fs::write(path, bytes).unwrap();
@@ -235,7 +241,9 @@ async fn a_transit_engine_holds_keys() {
     let wrong = |name: &str| (name == "VAULT_TOKEN").then(|| "guess".to_owned());
     let holder = kms::open(&format!("vault+http://{at}"), now, wrong).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let tenant = Names::read_or_make(folder.path()).unwrap().tenant("tv", "acme");
+    let tenant = Names::read_or_make(folder.path())
+        .unwrap()
+        .tenant(&TenantKey::new("tv", "acme"));
     let error = holder.newest(&tenant).await.unwrap_err().to_string();
     assert!(
         error.contains("it answers 403") && !error.contains("guess"),

@@ -4,10 +4,11 @@
 //! `name value unit`. The folder is RESULTS_FOLDER, or one that is deleted at the end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
-use drmwatch_results::{
+use drmwatch_archive::keys::{Folder, Kms, Names};
+use drmwatch_outcome::TenantKey;
+use drmwatch_runs::{
     Kind, Record, StepRecord, Store,
     consolidate::{self, Consolidator, Settings},
-    keys::{Folder, Kms, Names},
     sla::{Level, Policy, figures},
 };
 use jiff::{Timestamp, ToSpan, civil::date, tz::TimeZone};
@@ -147,13 +148,13 @@ async fn main() {
     let first = date(2026, 10, 1);
     let start = first.to_zoned(TimeZone::UTC).unwrap().timestamp().as_second();
     let ids: Vec<_> = (0..tenants)
-        .map(|t| names.tenant("tv", &format!("tenant-{t}")))
+        .map(|t| names.tenant(&TenantKey::new("tv", format!("tenant-{t}"))))
         .collect();
     for id in &ids {
         Folder::new(keys.clone()).create(id).await.unwrap();
     }
     // One core: what a runner does with what it has gathered.
-    let probe = store.tenant("tv", "tenant-0");
+    let probe = store.tenant(&TenantKey::new("tv", "tenant-0"));
     let (mut spent, mut rows) = (0.0, 0);
     for (turn, steps) in [false, true].into_iter().cycle().take(6).enumerate() {
         let records = day(0, start + 86_400 * 400, steps);

@@ -1,9 +1,6 @@
 //! One Parquet file: encrypted whole by Parquet Modular Encryption (AES-GCM, encrypted footer), bound to its place.
 
-use crate::{
-    SCHEMA,
-    keys::{Dek, REFERENCE},
-};
+use crate::keys::{Dek, REFERENCE};
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, Schema};
 use bytes::Bytes;
@@ -28,6 +25,15 @@ const VERSION: &str = "drmwatch.schema";
 /// Rows that are read at a time.
 const BATCH: usize = 16_384;
 
+/// How the files of a dataset are written, and up to which version they can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Format {
+    /// Version of the schema. A file says by which it was written; one of a greater version is refused.
+    pub version: u32,
+    /// Columns of numbers of which hardly two are alike: a dictionary of them would be larger than they are.
+    pub spread: &'static [&'static str],
+}
+
 /// Why a file can't be read.
 #[derive(thiserror::Error, Debug)]
 pub enum FileError {
@@ -36,9 +42,14 @@ pub enum FileError {
     Refused(String),
     /// It was written by a newer version.
     #[error(
-        "it was written by a newer drmwatch (schema {0}; this one reads up to {SCHEMA}): update drmwatch"
+        "it was written by a newer drmwatch (schema {written}; this one reads up to {known}): update drmwatch"
     )]
-    Newer(u32),
+    Newer {
+        /// The version that the file says.
+        written: u32,
+        /// The greatest version that is known here.
+        known: u32,
+    },
     /// Its columns are not those of its schema.
     #[error(transparent)]
     Columns(#[from] ArrowError),
@@ -56,6 +67,7 @@ pub enum Material {
 }
 
 fn properties(
+    format: &Format,
     dek: &Dek,
     aad: &str,
     material: Material,
@@ -80,9 +92,8 @@ fn properties(
         .set_offset_index_disabled(true)
         .set_max_row_group_row_count(Some(1 << 20))
         .with_file_encryption_properties(encryption);
-    // Numbers of which hardly two are alike.
-    for column in ["slot", "lag_ms", "duration_us", "start"] {
-        let path = ColumnPath::from(column);
+    for column in format.spread {
+        let path = ColumnPath::from(*column);
         properties = properties
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
@@ -92,6 +103,7 @@ fn properties(
 
 /// Columns as an encrypted file. `aad`: its place; `more`: metadata, which is encrypted as well.
 pub fn seal(
+    format: &Format,
     schema: Arc<Schema>,
     batches: &[RecordBatch],
     dek: &Dek,
@@ -99,23 +111,15 @@ pub fn seal(
     material: Material,
     more: Vec<(String, String)>,
 ) -> Result<Vec<u8>, FileError> {
-    let version = (VERSION.to_owned(), SCHEMA.to_string());
+    let version = (VERSION.to_owned(), format.version.to_string());
     let more = [vec![version], more].concat();
-    seal_as(schema, batches, dek, aad, material, more)
-}
-
-fn seal_as(
-    schema: Arc<Schema>,
-    batches: &[RecordBatch],
-    dek: &Dek,
-    aad: &str,
-    material: Material,
-    more: Vec<(String, String)>,
-) -> Result<Vec<u8>, FileError> {
     let write = || {
         let mut file = Vec::new();
-        let mut writer =
-            ArrowWriter::try_new(&mut file, schema, Some(properties(dek, aad, material, more)?))?;
+        let mut writer = ArrowWriter::try_new(
+            &mut file,
+            schema,
+            Some(properties(format, dek, aad, material, more)?),
+        )?;
         for batch in batches {
             writer.write(batch)?;
         }
@@ -125,7 +129,12 @@ fn seal_as(
     write().map_err(FileError::Write)
 }
 
-fn builder(bytes: Bytes, dek: &Dek, aad: &str) -> Result<ParquetRecordBatchReaderBuilder<Bytes>, FileError> {
+fn builder(
+    format: &Format,
+    bytes: Bytes,
+    dek: &Dek,
+    aad: &str,
+) -> Result<ParquetRecordBatchReaderBuilder<Bytes>, FileError> {
     let refused = |e: ParquetError| FileError::Refused(e.to_string());
     // The magic of an encrypted footer, which nothing else verifies at the beginning.
     if !bytes.starts_with(b"PARE") {
@@ -144,20 +153,24 @@ fn builder(bytes: Bytes, dek: &Dek, aad: &str) -> Result<ParquetRecordBatchReade
     let version = version
         .and_then(|kv| kv.value.as_ref()?.parse().ok())
         .unwrap_or(0);
-    if version > SCHEMA {
-        return Err(FileError::Newer(version));
+    if version > format.version {
+        return Err(FileError::Newer {
+            written: version,
+            known: format.version,
+        });
     }
     Ok(builder)
 }
 
 /// Opens a file, and reads these columns of it (None: all).
 pub fn open(
+    format: &Format,
     bytes: Bytes,
     dek: &Dek,
     aad: &str,
     columns: Option<&[&str]>,
 ) -> Result<ParquetRecordBatchReader, FileError> {
-    let builder = builder(bytes, dek, aad)?;
+    let builder = builder(format, bytes, dek, aad)?;
     let builder = match columns {
         Some(columns) => {
             let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
@@ -170,8 +183,13 @@ pub fn open(
 }
 
 /// The metadata of a file.
-pub fn metadata(reader: Bytes, dek: &Dek, aad: &str) -> Result<Vec<(String, String)>, FileError> {
-    let builder = builder(reader, dek, aad)?;
+pub fn metadata(
+    format: &Format,
+    reader: Bytes,
+    dek: &Dek,
+    aad: &str,
+) -> Result<Vec<(String, String)>, FileError> {
+    let builder = builder(format, reader, dek, aad)?;
     let pairs = builder.metadata().file_metadata().key_value_metadata();
     let pairs = pairs.into_iter().flatten();
     Ok(pairs
@@ -191,6 +209,13 @@ mod tests {
     use arrow_array::{ArrayRef, Int64Array};
     use arrow_schema::{DataType, Field};
 
+    fn format(version: u32) -> Format {
+        Format {
+            version,
+            spread: &["a"],
+        }
+    }
+
     fn two(version: u32) -> (Vec<u8>, Dek) {
         let fields = ["a", "b"].map(|name| Field::new(name, DataType::Int64, false));
         let schema = Arc::new(Schema::new(fields.to_vec()));
@@ -203,26 +228,34 @@ mod tests {
         let column = |from: i64| Arc::new((from..from + 1000).map(noise).collect::<Int64Array>()) as ArrayRef;
         let batch = RecordBatch::try_new(schema.clone(), vec![column(1 << 40), column(2 << 40)]).unwrap();
         let dek = Dek::random().unwrap();
-        let more = vec![(VERSION.to_owned(), version.to_string())];
-        let file = seal_as(schema, &[batch], &dek, "here", Material::Beside, more).unwrap();
+        let file = seal(
+            &format(version),
+            schema,
+            &[batch],
+            &dek,
+            "here",
+            Material::Beside,
+            Vec::new(),
+        )
+        .unwrap();
         (file, dek)
     }
 
     fn read(file: &[u8], dek: &Dek, aad: &str) -> Result<usize, FileError> {
-        let reader = open(Bytes::copy_from_slice(file), dek, aad, None)?;
+        let reader = open(&format(1), Bytes::copy_from_slice(file), dek, aad, None)?;
         reader.map(|b| b.map(|b| b.num_rows()).map_err(refused)).sum()
     }
 
     #[test]
     fn two_columns_that_change_places_are_refused() {
-        let (file, dek) = two(SCHEMA);
+        let (file, dek) = two(1);
         assert_eq!(read(&file, &dek, "here").unwrap(), 1000);
         assert!(matches!(read(&file, &dek, "there"), Err(FileError::Refused(_))));
         assert!(matches!(
             read(&file, &Dek::random().unwrap(), "here"),
             Err(FileError::Refused(_))
         ));
-        let builder = builder(Bytes::copy_from_slice(&file), &dek, "here").unwrap();
+        let builder = builder(&format(1), Bytes::copy_from_slice(&file), &dek, "here").unwrap();
         let range = |i: usize| {
             let (from, length) = builder.metadata().row_group(0).column(i).byte_range();
             from as usize..(from + length) as usize
@@ -238,7 +271,7 @@ mod tests {
 
     #[test]
     fn what_a_newer_version_wrote_is_refused_with_the_way_out() {
-        let (file, dek) = two(SCHEMA + 1);
+        let (file, dek) = two(2);
         let error = read(&file, &dek, "here").unwrap_err().to_string();
         assert!(
             error.contains("written by a newer drmwatch (schema 2; this one reads up to 1): update"),

@@ -5,11 +5,15 @@
 mod common;
 
 use common::{Place, START, day, record};
-use drmwatch_results::{
-    consolidate::{self, Consolidator, Settings},
-    keep, ship,
-    sla::Level,
+use drmwatch_archive::{
+    ship,
     spool::{self, Limits},
+};
+use drmwatch_outcome::TenantKey;
+use drmwatch_runs::{
+    consolidate::{self, Consolidator, Settings},
+    keep,
+    sla::Level,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -24,7 +28,7 @@ const KEY: [u8; 32] = [7; 32];
 /// Records of a probe: one a minute, all of one day.
 const MOST: i64 = 1400;
 
-fn of(n: i64) -> drmwatch_results::Record {
+fn of(n: i64) -> drmwatch_runs::Record {
     let mut record = record("acme", "eu", n % MOST);
     (record.probe, record.uid) = (format!("probe-{}", n / MOST), format!("uid-{}", n / MOST));
     record
@@ -108,7 +112,7 @@ fn later() -> Timestamp {
 
 /// Compacts, rotates, consolidates.
 async fn tidy(place: &Place) {
-    let tenant = place.store.tenant("tv", "acme");
+    let tenant = place.store.tenant(&TenantKey::new("tv", "acme"));
     for turn in 0.. {
         keep::compact(&place.store, &tenant, day(0), 3).await.unwrap();
         if turn % 3 == 0 {
@@ -161,12 +165,12 @@ async fn nothing_that_was_acknowledged_is_lost_and_nothing_doubled() {
     let (spool, shelf, found) = spool::open(&folder.join("spool"), &KEY, Limits::default()).unwrap();
     assert_eq!(found.torn, 0);
     ship::round(&shelf, &spool, &place.store).await.unwrap();
-    let tenant = place.store.tenant("tv", "acme");
+    let tenant = place.store.tenant(&TenantKey::new("tv", "acme"));
     for file in place.store.list(&tenant, "").await.unwrap() {
         place.store.read(&file, None).await.unwrap();
     }
     let records = place.store.records(&tenant, day(0)).await.unwrap();
-    let number_of = |r: &drmwatch_results::Record| {
+    let number_of = |r: &drmwatch_runs::Record| {
         let probe: i64 = r.probe.strip_prefix("probe-").unwrap().parse().unwrap();
         probe * MOST + (r.slot.as_second() - START) / 60
     };
@@ -199,7 +203,7 @@ async fn nothing_that_was_acknowledged_is_lost_and_nothing_doubled() {
         .unwrap();
     let peace = Place::new(&["acme"]).await;
     peace.store.append("all", records).await.unwrap();
-    let calm = peace.store.tenant("tv", "acme");
+    let calm = peace.store.tenant(&TenantKey::new("tv", "acme"));
     let consolidator = Consolidator::new(&peace.store, calm.clone(), settings(), later());
     consolidator.run(day(0), day(1), |_| {}).await.unwrap();
     let expected = consolidate::read(&peace.store, &calm, Level::Day, day(0), day(1))

@@ -6,12 +6,11 @@
 
 use crate::{
     carry::{self, Carries},
-    file::FileError,
-    keys::TenantId,
     made::{self, Index, Made, Name, digest},
     rows::{COLUMNS, Runs},
-    store::{FileRef, RAW, Store, StoreError, day_of, start_of},
+    store::{RAW, Store},
 };
+use drmwatch_archive::{FileError, FileRef, StoreError, day_of, keys::TenantId, start_of};
 use drmwatch_sla::{Level, RegionRun, Rollup, State, calendar_periods, merge, minutes, monday};
 use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,12 +11,13 @@
 mod common;
 
 use common::{Place, day, moto::moto, record};
-use drmwatch_results::{
-    Store,
+use drmwatch_archive::{
     keys::{Folder, Names},
     ship,
     spool::{self, Limits},
 };
+use drmwatch_outcome::TenantKey;
+use drmwatch_runs::Store;
 use std::{
     net::SocketAddr,
     sync::{
@@ -101,7 +102,7 @@ async fn as_a_child() {
     ];
     let settings = settings.map(|(k, v)| (k.to_owned(), v.to_owned()));
     let kms = Arc::new(Folder::new(place.keys.clone()));
-    let once = drmwatch_results::Retries {
+    let once = drmwatch_archive::Retries {
         most: 0,
         within: Duration::from_secs(3),
     };
@@ -155,7 +156,7 @@ async fn a_bucket_that_fails_and_is_slow_loses_and_doubles_nothing() {
     let settings: Vec<(String, String)> = settings.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
     let open = || {
         let kms = Arc::new(Folder::new(place.keys.clone()));
-        let quick = drmwatch_results::Retries {
+        let quick = drmwatch_archive::Retries {
             most: 2,
             within: Duration::from_secs(3),
         };
@@ -188,7 +189,7 @@ async fn a_bucket_that_fails_and_is_slow_loses_and_doubles_nothing() {
     }
     harmful.store(0, Ordering::Relaxed);
     let store = open();
-    let tenant = store.tenant("tv", "acme");
+    let tenant = store.tenant(&TenantKey::new("tv", "acme"));
     let expected: Vec<_> = (0..200).map(|i| record("acme", "eu", i)).collect();
     assert_eq!(store.records(&tenant, day(0)).await.unwrap(), expected);
     assert_eq!(store.list(&tenant, "raw").await.unwrap().len(), 10);

@@ -3,10 +3,12 @@
 
 pub mod moto;
 
-use drmwatch_results::{
-    FileRef, Kind, Record, StepRecord, Store,
+use drmwatch_archive::{
+    FileRef,
     keys::{Folder, Kms, Names, TenantId},
 };
+use drmwatch_outcome::TenantKey;
+use drmwatch_runs::{Kind, Record, StepRecord, Store};
 use jiff::{Timestamp, civil::Date};
 use std::{
     fs,
@@ -19,7 +21,7 @@ pub const START: i64 = 1_790_812_800;
 
 /// A day of theirs.
 pub fn day(number: i64) -> Date {
-    drmwatch_results::day_of(START + number * 86_400)
+    drmwatch_archive::day_of(START + number * 86_400)
 }
 
 /// The record of a slot: one a minute, each fifth fails.
@@ -93,7 +95,7 @@ impl Place {
         let names = Names::read_or_make(&keys).unwrap();
         for tenant in tenants {
             Folder::new(keys.clone())
-                .create(&names.tenant("tv", tenant))
+                .create(&names.tenant(&TenantKey::new("tv", *tenant)))
                 .await
                 .unwrap();
         }
@@ -119,7 +121,7 @@ impl Place {
     /// Files of records of a tenant.
     pub async fn files(&self, tenant: &str) -> Vec<FileRef> {
         self.store
-            .list(&self.store.tenant("tv", tenant), "raw")
+            .list(&self.store.tenant(&TenantKey::new("tv", tenant)), "raw")
             .await
             .unwrap()
     }

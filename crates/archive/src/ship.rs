@@ -2,10 +2,10 @@
 
 use crate::{
     keys::KeyError,
-    record::Record,
-    spool::{Segment, Shelf, Spool},
-    store::{Store, StoreError},
+    spool::{Frame, Segment, Shelf, Spool},
+    store::StoreError,
 };
+use drmwatch_outcome::TenantKey;
 use std::{collections::BTreeMap, io};
 use tracing::{error, warn};
 
@@ -26,9 +26,21 @@ pub struct Round {
     pub error: Option<String>,
 }
 
+/// A record that belongs to a tenant.
+pub trait Owned: Frame + Clone {
+    /// Whose it is.
+    fn tenant(&self) -> TenantKey;
+}
+
+/// Where a spool's records end.
+pub trait Sink<T> {
+    /// Writes records. `batch` names them: the same batch is written once, however often it is tried.
+    fn append(&self, batch: &str, records: Vec<T>) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
 /// Ships what was closed. It may be called again at any time, and after any failure: what was shipped already is not
 /// there twice.
-pub async fn round(shelf: &Shelf, spool: &Spool, store: &Store) -> io::Result<Round> {
+pub async fn round<T: Owned>(shelf: &Shelf<T>, spool: &Spool<T>, store: &impl Sink<T>) -> io::Result<Round> {
     let mut round = Round::default();
     let closed = shelf.closed()?;
     round.waiting = closed.len();
@@ -51,27 +63,26 @@ pub async fn round(shelf: &Shelf, spool: &Spool, store: &Store) -> io::Result<Ro
 }
 
 /// Ships a segment; false: of some tenant there is no key.
-async fn ship(
-    segment: &mut Segment,
-    shelf: &Shelf,
-    spool: &Spool,
-    store: &Store,
+async fn ship<T: Owned>(
+    segment: &mut Segment<T>,
+    shelf: &Shelf<T>,
+    spool: &Spool<T>,
+    store: &impl Sink<T>,
     round: &mut Round,
 ) -> Result<bool, StoreError> {
     let all = segment.records.len();
-    let mut tenants: BTreeMap<(String, String), Vec<Record>> = BTreeMap::new();
+    let mut tenants: BTreeMap<TenantKey, Vec<T>> = BTreeMap::new();
     for record in std::mem::take(&mut segment.records) {
-        let tenant = (record.tenant_namespace.clone(), record.tenant.clone());
-        tenants.entry(tenant).or_default().push(record);
+        tenants.entry(record.tenant()).or_default().push(record);
     }
     let mut left = Vec::new();
-    for ((namespace, tenant), records) in tenants {
+    for (tenant, records) in tenants {
         let count = records.len() as u64;
         match store.append(&segment.name(), records.clone()).await {
             Ok(()) => round.shipped += count,
             Err(StoreError::Shredded(_)) => round.shredded += count,
             Err(StoreError::Key(error @ KeyError::None(_))) => {
-                warn!(namespace, tenant, %error, "results wait for a key");
+                warn!(%tenant, %error, "records wait for a key");
                 left.extend(records);
             }
             Err(error) => return Err(error),

@@ -4,13 +4,8 @@
 //! `2026-11-26.3.0a1b2c3d4e5f6071.9f8e7d6c5b4a3920.final`: the period's first day, version, inputs, what it hands on (of a
 //! day, week or month: its zone), and whether it will change again.
 
-use crate::{
-    file::FileError,
-    keys::TenantId,
-    record::SCHEMA,
-    rollups,
-    store::{FileRef, Store, StoreError},
-};
+use crate::{record::SCHEMA, rollups, store::Store};
+use drmwatch_archive::{FileError, FileRef, StoreError, keys::TenantId};
 use drmwatch_sla::{Level, Rollup};
 use drmwatch_tokens::hexadecimal;
 use jiff::civil::Date;
