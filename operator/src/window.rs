@@ -11,10 +11,8 @@ use crate::{
     known::Feed,
     metered::{Error, controller, metered, retry},
 };
-use drmwatch_api::{
-    DrmProbe, Effect, MaintenanceWindow, MaintenanceWindowStatus, MonitoredTenant, condition,
-};
-use drmwatch_plan::{Standing, WindowError, covers, standing};
+use drmwatch_api::{DrmProbe, MaintenanceWindow, MaintenanceWindowStatus, MonitoredTenant, condition};
+use drmwatch_plan::{Effects, Standing, WindowError, covers, standing};
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -87,20 +85,12 @@ fn wake(window: &MaintenanceWindow, context: &Context, told: &UnboundedSender<Ob
 }
 
 /// What windows do to a probe now: which effect, by which window.
-pub async fn effects(probe: &DrmProbe, context: &Context) -> BTreeSet<(Effect, String)> {
+pub async fn effects(probe: &DrmProbe, context: &Context) -> Effects {
     // A store that is still being filled would let a probe run that must rest. One that can't be (an upgrade without the new
     // CRD) must not hold up every probe: who is to rest is woken when it is there.
     let _ = timeout_at(context.began + PATIENCE, context.windows.filled()).await;
-    let (namespace, now) = (probe.namespace(), drmwatch_program::now());
-    let mut effects = BTreeSet::new();
-    for window in context.windows.all() {
-        let about = window.namespace() == namespace && covers(&window.spec, probe);
-        if about && standing(&window.spec, now).is_ok_and(|s| s.until.is_some()) {
-            let name = window.name_any();
-            effects.extend(window.spec.effects.iter().map(|effect| (*effect, name.clone())));
-        }
-    }
-    effects
+    let windows = context.windows.all();
+    drmwatch_plan::effects(probe, windows.iter().map(|w| w.as_ref()), drmwatch_program::now())
 }
 
 async fn reconcile(

@@ -4,11 +4,11 @@ use crate::{
     Folder, Mistake, Stage,
     objects::{Objects, Source},
 };
-use drmwatch_api::{DrmProbe, Effect, EgressPolicy, MaintenanceWindow, MonitoredTenant, SecretKeyRef};
+use drmwatch_api::{DrmProbe, EgressPolicy, MonitoredTenant, SecretKeyRef};
 use drmwatch_credentials::check_credentials;
 use drmwatch_plan::{
-    Plan, Problem, Secrets, check_pool, check_tenant, compile, compile_report, covers, default_probes,
-    did_you_mean, standing,
+    Assignment, Problem, Secrets, assign, check_pool, check_tenant, compile, compile_report, default_probes,
+    did_you_mean, effects, standing,
 };
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
@@ -129,16 +129,21 @@ pub fn build(objects: Objects, region: &str, egress: &EgressPolicy, now: Timesta
             stage: Stage::Secrets,
             ..candidate.source.at("spec.credentials", u.to_string())
         }));
-        let regions = match candidate.probe.spec.regions.is_empty() {
-            true => &tenant.spec.defaults.regions,
-            false => &candidate.probe.spec.regions,
-        };
-        if !unusable.is_empty() || !regions.is_empty() && !regions.iter().any(|r| r == region) {
+        if !unusable.is_empty() {
             continue;
         }
         // Without a cluster there is no UID; names are unique within a folder.
         plan.uid = format!("{}/{}", plan.id.namespace, plan.id.probe);
-        maintain(&mut plan, &candidate.probe, now, folder);
+        let mut probe = candidate.probe.clone();
+        probe.metadata.namespace = Some(plan.id.namespace.clone());
+        let effects = effects(&probe, &folder.windows, now);
+        let plan = match assign(plan, tenant, &probe, &effects) {
+            Assignment::Runs(plan) | Assignment::Rests(plan) => plan,
+            Assignment::Elsewhere(_) => continue,
+        };
+        if !effects.is_empty() {
+            folder.effects.insert(plan.uid.clone(), effects);
+        }
         folder.plans.push((plan, secrets));
     }
     for candidate in &candidates {
@@ -289,29 +294,6 @@ fn references(objects: &Objects, names: &Names, mistakes: &mut Vec<Mistake>) {
     mistakes[before..]
         .iter_mut()
         .for_each(|m| m.stage = Stage::Reference);
-}
-
-/// Applies the windows that are open to a plan.
-fn maintain(plan: &mut Plan, probe: &DrmProbe, now: Timestamp, folder: &mut Folder) {
-    let about = |w: &&MaintenanceWindow| {
-        w.metadata.namespace.as_ref() == Some(&plan.id.namespace)
-            && covers(&w.spec, probe)
-            && standing(&w.spec, now).is_ok_and(|s| s.until.is_some())
-    };
-    let windows: Vec<&MaintenanceWindow> = folder.windows.iter().filter(about).collect();
-    for window in windows {
-        let name = window.metadata.name.clone().unwrap_or_default();
-        let effects = window.spec.effects.iter().map(|e| (*e, name.clone()));
-        folder
-            .effects
-            .entry(plan.uid.clone())
-            .or_default()
-            .extend(effects);
-        plan.suspend |= window.spec.effects.contains(&Effect::Pause);
-        if window.spec.effects.contains(&Effect::ExcludeFromSla) {
-            plan.excluded_by.push(name);
-        }
-    }
 }
 
 /// The values of credentials, or every one that is not there.

@@ -14,8 +14,8 @@ mod yaml;
 
 pub use yaml::Place;
 
-use drmwatch_api::{DrmProbe, Effect, EgressPolicy, MaintenanceWindow, MonitoredTenant};
-use drmwatch_plan::{Plan, Secrets, standing, with_stack_for_rules};
+use drmwatch_api::{DrmProbe, EgressPolicy, MaintenanceWindow, MonitoredTenant};
+use drmwatch_plan::{Effects, Plan, Secrets, standing, with_stack_for_rules};
 use jiff::Timestamp;
 use objects::Objects;
 use std::{
@@ -79,7 +79,7 @@ pub struct Folder {
     pub windows: Vec<MaintenanceWindow>,
     /// What windows do to plans at the time of reading, by the plans' UIDs: which effect, by which window. A plan that must
     /// rest is suspended.
-    pub effects: BTreeMap<String, BTreeSet<(Effect, String)>>,
+    pub effects: BTreeMap<String, Effects>,
     /// Everything that is wrong, in the order of files and lines.
     pub mistakes: Vec<Mistake>,
     /// Files that were read.

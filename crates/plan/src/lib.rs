@@ -7,6 +7,7 @@
 //!
 //! A plan holds references to secrets, never their values; those travel beside it as [`Secrets`].
 
+mod assign;
 mod compile;
 mod cron;
 mod defaults;
@@ -21,6 +22,7 @@ mod shard;
 mod template;
 mod words;
 
+pub use assign::{Assignment, Effects, assign, effects};
 pub use compile::{Problem, check_pool, check_tenant, compile, step_kind, step_variables};
 pub use cron::{Cron, CronError};
 pub use defaults::default_probes;

@@ -15,10 +15,10 @@ use crate::{
     window,
 };
 use dereference::Found;
-use drmwatch_api::{DrmProbe, Effect, Execution, MonitoredTenant, PlanRef, RunnerPool};
+use drmwatch_api::{DrmProbe, Execution, MonitoredTenant, PlanRef, RunnerPool};
 use drmwatch_metrics::{MAINTENANCE, Owner, PROBE_INFO, WATCHED_SINCE};
 use drmwatch_outcome::ProbeId;
-use drmwatch_plan::{Plan, compile};
+use drmwatch_plan::{Assignment, Effects, Plan, assign, compile};
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::{
     batch::v1::CronJob,
@@ -141,10 +141,6 @@ async fn reconcile(probe: &DrmProbe, context: &Context, made: &Made) -> Result<A
     apply::finalizer(context, probe, FINALIZER, true).await?;
     let found = dereference::dereference(probe, context).await?;
     let effects = window::effects(probe, context).await;
-    let rests = effects
-        .iter()
-        .find(|(effect, _)| *effect == Effect::Pause)
-        .map(|(_, window)| window.as_str());
     let readiness = match &found {
         Err(missing) => Readiness::from(missing),
         Ok(found) => match compile(
@@ -154,14 +150,12 @@ async fn reconcile(probe: &DrmProbe, context: &Context, made: &Made) -> Result<A
             &found.pool.spec.egress,
         ) {
             Err(problems) => Readiness::Invalid(problems),
-            Ok(mut plan) => {
-                plan.suspend |= rests.is_some();
-                let excluding = effects
-                    .iter()
-                    .filter(|(effect, _)| *effect == Effect::ExcludeFromSla);
-                plan.excluded_by = excluding.map(|(_, window)| window.clone()).collect();
-                deliver(probe, context, found, plan, made).await?
-            }
+            Ok(plan) => match assign(plan, &found.tenant, probe, &effects) {
+                Assignment::Runs(plan) | Assignment::Rests(plan) => {
+                    deliver(probe, context, found, plan, made).await?
+                }
+                Assignment::Elsewhere(_) => Readiness::OtherRegion,
+            },
         },
     };
     if readiness.stops() {
@@ -180,7 +174,7 @@ async fn reconcile(probe: &DrmProbe, context: &Context, made: &Made) -> Result<A
     Ok(Action::await_change())
 }
 
-/// Hands a plan over to its pool, or takes it back where it must not run.
+/// Hands a plan over to its pool.
 async fn deliver(
     probe: &DrmProbe,
     context: &Context,
@@ -188,14 +182,6 @@ async fn deliver(
     plan: Plan,
     made: &Made,
 ) -> Result<Readiness, Error> {
-    let regions = if probe.spec.regions.is_empty() {
-        &found.tenant.spec.defaults.regions
-    } else {
-        &probe.spec.regions
-    };
-    if !regions.is_empty() && !regions.contains(&context.options.region) {
-        return Ok(Readiness::OtherRegion);
-    }
     let secrets = match dereference::secrets(&plan, context).await? {
         Ok(secrets) => secrets,
         Err(missing) => return Ok(Readiness::from(&missing)),
@@ -248,7 +234,7 @@ async fn withdraw(probe: &DrmProbe, context: &Context, keep: Option<&PlanRef>) -
 }
 
 /// Exports what maintenance windows do to the probe.
-fn maintained(probe: &DrmProbe, context: &Context, effects: &BTreeSet<(Effect, String)>) {
+fn maintained(probe: &DrmProbe, context: &Context, effects: &Effects) {
     let owner = Owner::probe(&id(probe), &context.options.region);
     let labels: Vec<[&str; 2]> = effects
         .iter()
