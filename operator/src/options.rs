@@ -2,6 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use drmwatch_api::PoolRef;
+use drmwatch_plan::contract::environment;
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Kubernetes operator of drmwatch: turns MonitoredTenants, DrmProbes, RunnerPools, MaintenanceWindows and SlaReports into
@@ -17,19 +18,19 @@ use std::{net::SocketAddr, path::PathBuf};
 )]
 pub struct Options {
     /// Namespace of the operator, for the Lease by which one replica leads.
-    #[arg(long, env = "DRMWATCH_NAMESPACE", default_value = "drmwatch-system")]
+    #[arg(long, env = environment::NAMESPACE, default_value = "drmwatch-system")]
     pub namespace: String,
     /// Name of this replica. It must be unique among the replicas.
     #[arg(
         long,
         value_name = "NAME",
-        env = "DRMWATCH_IDENTITY",
+        env = environment::IDENTITY,
         default_value = "drmwatch-operator"
     )]
     pub identity: String,
     /// Region of this installation: the label `region` of every metric. Probes that list `regions` run only if this one is among
     /// them.
-    #[arg(long, env = "DRMWATCH_REGION", default_value = "local")]
+    #[arg(long, env = environment::REGION, default_value = "local")]
     pub region: String,
     /// Apply the CRDs of this version to the cluster, and exit.
     #[arg(long)]
@@ -155,14 +156,14 @@ pub struct Options {
     #[arg(
         long,
         value_name = "ADDRESS",
-        env = "DRMWATCH_LISTEN",
+        env = environment::LISTEN,
         default_value = "0.0.0.0:9465",
         help_heading = OUTPUT
     )]
     pub listen: SocketAddr,
     /// Write logs as JSON. The variable DRMWATCH_LOG sets the level: error, warn, info (default), debug or trace, also per
     /// module (`info,drmwatch_operator=debug`). Logs go to standard error.
-    #[arg(long, env = "DRMWATCH_LOG_JSON", help_heading = OUTPUT)]
+    #[arg(long, env = environment::LOG_JSON, help_heading = OUTPUT)]
     pub log_json: bool,
 }
 

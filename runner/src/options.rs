@@ -1,6 +1,7 @@
 //! Command line.
 
 use clap::Parser;
+use drmwatch_plan::contract::environment;
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Runs probes against DRM license servers and video streams, and reports results as Prometheus metrics.
@@ -36,46 +37,46 @@ pub struct Options {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["pool", "once", "check", "folder"], help_heading = MODES)]
     replay: Option<PathBuf>,
     /// Folder of executables that plug-in steps and challenge providers may start, by file name.
-    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_PLUGINS", help_heading = PROBES)]
+    #[arg(long, value_name = "FOLDER", env = environment::PLUGINS, help_heading = PROBES)]
     pub plugins: Option<PathBuf>,
     /// Folder for records of failed runs, for --replay. Secrets are removed. The newest 200 files are kept. Without this option,
     /// nothing is recorded.
-    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_EVIDENCE", help_heading = PROBES)]
+    #[arg(long, value_name = "FOLDER", env = environment::EVIDENCE, help_heading = PROBES)]
     pub evidence: Option<PathBuf>,
     /// Run the probes of the RunnerPool with this name.
-    #[arg(long, value_name = "NAME", env = "DRMWATCH_POOL", help_heading = MODES)]
+    #[arg(long, value_name = "NAME", env = environment::POOL, help_heading = MODES)]
     pool: Option<String>,
     /// Namespace of the RunnerPool.
     #[arg(
         long,
-        env = "DRMWATCH_NAMESPACE",
+        env = environment::NAMESPACE,
         default_value = "drmwatch-runners",
         help_heading = CLUSTER
     )]
     pub namespace: String,
     /// UID of the RunnerPool. Kubernetes deletes the runner's objects together with the pool of this UID.
-    #[arg(long, value_name = "UID", env = "DRMWATCH_POOL_UID", help_heading = CLUSTER)]
+    #[arg(long, value_name = "UID", env = environment::POOL_UID, help_heading = CLUSTER)]
     pub pool_uid: Option<String>,
     /// Number of shards of the RunnerPool. All runners of a pool must have the same number.
-    #[arg(long, env = "DRMWATCH_SHARDS", default_value_t = 16, help_heading = CLUSTER)]
+    #[arg(long, env = environment::SHARDS, default_value_t = 16, help_heading = CLUSTER)]
     pub shards: u32,
     /// Name of this runner. It must be unique in its pool.
     #[arg(
         long,
         value_name = "NAME",
-        env = "DRMWATCH_IDENTITY",
+        env = environment::IDENTITY,
         default_value = "standalone",
         help_heading = CLUSTER
     )]
     pub identity: String,
     /// Region of this runner: the label `region` of every metric. Probes that list `regions` run only if this one is among them.
-    #[arg(long, env = "DRMWATCH_REGION", default_value = "local", help_heading = PROBES)]
+    #[arg(long, env = environment::REGION, default_value = "local", help_heading = PROBES)]
     pub region: String,
     /// Address and port for /metrics, /healthz and /readyz.
     #[arg(
         long,
         value_name = "ADDRESS",
-        env = "DRMWATCH_LISTEN",
+        env = environment::LISTEN,
         default_value = "127.0.0.1:9464",
         help_heading = OUTPUT
     )]
@@ -89,13 +90,13 @@ pub struct Options {
     #[arg(
         long,
         value_name = "FOLDER",
-        env = "DRMWATCH_CACHE",
+        env = environment::CACHE,
         requires = "cache_key",
         help_heading = CLUSTER
     )]
     pub cache: Option<PathBuf>,
     /// File with the 32-byte key for --cache.
-    #[arg(long, value_name = "FILE", env = "DRMWATCH_CACHE_KEY", help_heading = CLUSTER)]
+    #[arg(long, value_name = "FILE", env = environment::CACHE_KEY, help_heading = CLUSTER)]
     pub cache_key: Option<PathBuf>,
     /// Store the result of every run here, encrypted: a folder, or a URL (s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or
     /// az://CONTAINER/PREFIX). Credentials for a URL are read from the environment. Without this option, results are not
@@ -103,27 +104,27 @@ pub struct Options {
     #[arg(
         long,
         value_name = "FOLDER|URL",
-        env = "DRMWATCH_RESULTS",
+        env = environment::RESULTS,
         requires = "results_keys",
         help_heading = RESULTS
     )]
     pub results: Option<String>,
     /// Folder with the keys that encrypt results. `drmwatch keys create` makes it.
-    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_RESULTS_KEYS", help_heading = RESULTS)]
+    #[arg(long, value_name = "FOLDER", env = environment::RESULTS_KEYS, help_heading = RESULTS)]
     pub results_keys: Option<PathBuf>,
     /// Key management service that holds the tenants' keys: awskms://REGION or vault+https://HOST/MOUNT (with VAULT_TOKEN).
     /// Without this option, the keys are in the folder of --results-keys.
-    #[arg(long, value_name = "URL", env = "DRMWATCH_RESULTS_KMS", help_heading = RESULTS)]
+    #[arg(long, value_name = "URL", env = environment::RESULTS_KMS, help_heading = RESULTS)]
     pub results_kms: Option<String>,
     /// Folder for results that are not in the store yet, encrypted.
-    #[arg(long, value_name = "FOLDER", env = "DRMWATCH_RESULTS_SPOOL", help_heading = RESULTS)]
+    #[arg(long, value_name = "FOLDER", env = environment::RESULTS_SPOOL, help_heading = RESULTS)]
     pub results_spool: Option<PathBuf>,
     /// File with the 32-byte key for --results-spool. Defaults to the file of --cache-key, or else to a key that the runner
     /// generates in the spool folder.
     #[arg(long, value_name = "FILE", env = "DRMWATCH_RESULTS_SPOOL_KEY", help_heading = RESULTS)]
     pub results_spool_key: Option<PathBuf>,
     /// How long results are collected before they are written to the store as one batch, in seconds, from 1 to 3600.
-    #[arg(long, value_name = "SECONDS", env = "DRMWATCH_RESULTS_BATCH_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=3600), help_heading = RESULTS)]
+    #[arg(long, value_name = "SECONDS", env = environment::RESULTS_BATCH_SECONDS, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=3600), help_heading = RESULTS)]
     pub results_batch_seconds: u32,
     /// Maximum size of --results-spool, in MiB.
     #[arg(long, value_name = "MIB", env = "DRMWATCH_RESULTS_SPOOL_MIB", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..), help_heading = RESULTS)]
@@ -141,7 +142,7 @@ pub struct Options {
     pub termination_log: Option<PathBuf>,
     /// Write logs as JSON. The variable DRMWATCH_LOG sets the level: error, warn, info (default), debug or trace, also per
     /// module (`info,drmwatch_runner=debug`). Logs go to standard error.
-    #[arg(long, env = "DRMWATCH_LOG_JSON", help_heading = OUTPUT)]
+    #[arg(long, env = environment::LOG_JSON, help_heading = OUTPUT)]
     pub log_json: bool,
 }
 

@@ -9,6 +9,7 @@
 
 mod assign;
 mod compile;
+pub mod contract;
 mod cron;
 mod defaults;
 mod expression;

@@ -14,6 +14,7 @@ use crate::{
 use drmwatch_api::{RunnerPool, RunnerPoolStatus, condition};
 use drmwatch_metrics::{Owner, POOL_READY, POOL_WANTED};
 use drmwatch_plan::check_pool;
+use drmwatch_plan::contract;
 use futures::StreamExt;
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -67,7 +68,7 @@ pub async fn run(
     // What runners say of their load.
     .owns(
         Api::<ConfigMap>::all(client()),
-        watched().labels("drmwatch.io/runners=true"),
+        watched().labels(&format!("{}=true", contract::RUNNERS)),
     )
     .with_config(
         Config::default()

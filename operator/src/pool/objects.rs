@@ -2,6 +2,7 @@
 
 use crate::{metered::Error, options::Options};
 use drmwatch_api::{RunnerPool, RunnerPoolSpec};
+use drmwatch_plan::contract::{self, environment};
 use k8s_openapi::{
     ByteString,
     api::{
@@ -14,8 +15,7 @@ use k8s_openapi::{
 use kube::{Resource, ResourceExt, api::ObjectMeta};
 use serde_json::{Value, json};
 
-/// Label of everything that belongs to a pool.
-pub const POOL_LABEL: &str = "drmwatch.io/pool";
+pub use drmwatch_plan::contract::POOL as POOL_LABEL;
 const PORT: u16 = 9464;
 /// Key of the Secret in which the key of the runners' caches lies.
 const CACHE_KEY: &str = "key";
@@ -75,29 +75,29 @@ pub fn build(pool: &RunnerPool, options: &Options) -> Result<Objects, Error> {
     volumes.push(json!({ "name": "cache-key", "secret": { "secretName": cache_key_name(pool), "defaultMode": 0o444 } }));
     mounts.push(json!({ "name": "cache", "mountPath": "/cache" }));
     mounts.push(json!({ "name": "cache-key", "mountPath": "/cache-key", "readOnly": true }));
-    places.push(json!({ "name": "DRMWATCH_CACHE", "value": "/cache/plans" }));
-    places.push(json!({ "name": "DRMWATCH_CACHE_KEY", "value": format!("/cache-key/{CACHE_KEY}") }));
+    places.push(json!({ "name": environment::CACHE, "value": "/cache/plans" }));
+    places.push(json!({ "name": environment::CACHE_KEY, "value": format!("/cache-key/{CACHE_KEY}") }));
     if let Some(results) = &spec.results {
         // What the store did not take yet outlives a container, too.
-        places.push(json!({ "name": "DRMWATCH_RESULTS_SPOOL", "value": "/spool/results" }));
+        places.push(json!({ "name": environment::RESULTS_SPOOL, "value": "/spool/results" }));
         volumes.push(json!({ "name": "spool", "emptyDir": { "sizeLimit": "3Gi" } }));
         mounts.push(json!({ "name": "spool", "mountPath": "/spool" }));
         let seconds = results.batch_seconds.unwrap_or(300);
-        places.push(json!({ "name": "DRMWATCH_RESULTS_BATCH_SECONDS", "value": seconds.to_string() }));
+        places.push(json!({ "name": environment::RESULTS_BATCH_SECONDS, "value": seconds.to_string() }));
     }
     let mut container = json!({
         "name": "runner",
         "image": options.runner_image,
         "imagePullPolicy": options.runner_pull_policy,
         "env": [
-            { "name": "DRMWATCH_POOL", "value": pool.name_any() },
-            { "name": "DRMWATCH_POOL_UID", "value": pool.uid().unwrap_or_default() },
-            { "name": "DRMWATCH_NAMESPACE", "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.namespace" } } },
-            { "name": "DRMWATCH_IDENTITY", "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.name" } } },
-            { "name": "DRMWATCH_SHARDS", "value": spec.shards.to_string() },
-            { "name": "DRMWATCH_REGION", "value": options.region },
-            { "name": "DRMWATCH_LISTEN", "value": format!("0.0.0.0:{PORT}") },
-            { "name": "DRMWATCH_LOG_JSON", "value": "true" },
+            { "name": environment::POOL, "value": pool.name_any() },
+            { "name": environment::POOL_UID, "value": pool.uid().unwrap_or_default() },
+            { "name": environment::NAMESPACE, "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.namespace" } } },
+            { "name": environment::IDENTITY, "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.name" } } },
+            { "name": environment::SHARDS, "value": spec.shards.to_string() },
+            { "name": environment::REGION, "value": options.region },
+            { "name": environment::LISTEN, "value": format!("0.0.0.0:{PORT}") },
+            { "name": environment::LOG_JSON, "value": "true" },
         ],
         "ports": [{ "name": "metrics", "containerPort": PORT, "protocol": "TCP" }],
         "livenessProbe": probe("/healthz"),
@@ -186,7 +186,7 @@ pub fn cache_key(pool: &RunnerPool, key: [u8; 32]) -> Secret {
         },
         immutable: Some(true),
         data: Some([(CACHE_KEY.to_owned(), ByteString(key.to_vec()))].into()),
-        type_: Some("drmwatch.io/cache-key".into()),
+        type_: Some(contract::CACHE_KEY_TYPE.into()),
         ..Secret::default()
     }
 }
@@ -212,8 +212,8 @@ pub fn pull_secrets(options: &Options) -> Value {
 /// Volumes, mounts and environment of the claims of a pool.
 pub fn volumes(spec: &RunnerPoolSpec) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
     let claims = [
-        ("plugins", "DRMWATCH_PLUGINS", &spec.plugins_claim, true),
-        ("evidence", "DRMWATCH_EVIDENCE", &spec.evidence_claim, false),
+        ("plugins", environment::PLUGINS, &spec.plugins_claim, true),
+        ("evidence", environment::EVIDENCE, &spec.evidence_claim, false),
     ];
     let (mut volumes, mut mounts, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for (name, variable, claim, read_only) in claims {
@@ -242,11 +242,11 @@ pub fn results_volumes(spec: &RunnerPoolSpec) -> (Vec<Value>, Vec<Value>, Vec<Va
     if let Some(results) = &spec.results {
         volumes.push(json!({ "name": "results-keys", "secret": { "secretName": results.keys_secret, "defaultMode": 0o440 } }));
         mounts.push(json!({ "name": "results-keys", "mountPath": "/results-keys", "readOnly": true }));
-        places.push(json!({ "name": "DRMWATCH_RESULTS_KEYS", "value": "/results-keys" }));
+        places.push(json!({ "name": environment::RESULTS_KEYS, "value": "/results-keys" }));
         let place = results.url.clone().unwrap_or_else(|| "/results".to_owned());
-        places.push(json!({ "name": "DRMWATCH_RESULTS", "value": place }));
+        places.push(json!({ "name": environment::RESULTS, "value": place }));
         if let Some(kms) = &results.kms {
-            places.push(json!({ "name": "DRMWATCH_RESULTS_KMS", "value": kms }));
+            places.push(json!({ "name": environment::RESULTS_KMS, "value": kms }));
         }
         if let Some(claim) = &results.claim {
             volumes.push(json!({ "name": "results", "persistentVolumeClaim": { "claimName": claim } }));

@@ -8,6 +8,7 @@ use crate::{
     pool::{environment, pod_security, pull_secrets, restricted, volumes},
 };
 use drmwatch_api::{DrmProbe, RunnerPool};
+use drmwatch_plan::contract;
 use drmwatch_plan::{Plan, phase};
 use k8s_openapi::api::batch::v1::CronJob;
 use serde_json::json;
@@ -65,7 +66,7 @@ pub fn build(plan: &Plan, probe: &DrmProbe, pool: &RunnerPool, options: &Options
     }
     let mut metadata = plan_secret::metadata(plan, pool);
     if let Some(labels) = &mut metadata.labels {
-        labels.remove("drmwatch.io/shard");
+        labels.remove(contract::SHARD);
     }
     Ok(serde_json::from_value(json!({
         "metadata": metadata,

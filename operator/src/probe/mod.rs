@@ -18,6 +18,7 @@ use dereference::Found;
 use drmwatch_api::{DrmProbe, Execution, MonitoredTenant, PlanRef, RunnerPool};
 use drmwatch_metrics::{MAINTENANCE, Owner, PROBE_INFO, WATCHED_SINCE};
 use drmwatch_outcome::ProbeId;
+use drmwatch_plan::contract;
 use drmwatch_plan::{Assignment, Effects, Plan, assign, compile};
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::{
@@ -72,7 +73,7 @@ pub async fn run(
     let of_pools = pools.flat_map(move |_| stream::iter(of(&store, |_| true)));
     let (users, folded) = (context.clone(), context.clone());
     let (ran, wrote) = (context.clone(), context.clone());
-    let made_by_us = || watched().labels("drmwatch.io/probe-uid");
+    let made_by_us = || watched().labels(contract::PROBE_UID);
     let (cron_jobs, feed) = known();
     let of_cron_jobs = watcher(Api::<PartialObjectMeta<CronJob>>::all(client()), made_by_us());
     let of_cron_jobs = feed.fill(of_cron_jobs.default_backoff()).touched_objects();
@@ -85,15 +86,17 @@ pub async fn run(
         .reconcile_on(of_tenants)
         .reconcile_on(of_pools)
         .watches_stream(of_cron_jobs, |job| plan_secret::probe_of(&job))
-        .watches(secrets(), watched().labels("!drmwatch.io/pool"), move |secret| {
-            users.users(&secret.namespace().unwrap_or_default(), &secret.name_any())
-        })
+        .watches(
+            secrets(),
+            watched().labels(&format!("!{}", contract::POOL)),
+            move |secret| users.users(&secret.namespace().unwrap_or_default(), &secret.name_any()),
+        )
         .watches_stream(of_plans, move |plan| {
             plan_secret::probe_of(&plan).filter(|_| !wrote.own(&plan))
         })
         .watches(
             Api::<ConfigMap>::all(client()),
-            watched().labels("drmwatch.io/verdicts=true"),
+            watched().labels(&format!("{}=true", contract::VERDICTS)),
             move |map| verdict_map::fold(&folded, &map),
         )
         .watches(

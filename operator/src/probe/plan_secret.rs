@@ -2,18 +2,16 @@
 
 use crate::metered::Error;
 use drmwatch_api::{DrmProbe, RunnerPool};
+use drmwatch_plan::contract;
 use drmwatch_plan::{CREDENTIAL_PREFIX, PLAN_KEY, Plan, shard_of};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{ResourceExt, api::ObjectMeta, runtime::reflector::ObjectRef};
 use std::collections::BTreeMap;
 
-/// Annotations by which an object in the pool's namespace tells whose it is.
-const NAMESPACE: &str = "drmwatch.io/probe-namespace";
-const NAME: &str = "drmwatch.io/probe-name";
-/// Name of its tenant.
-pub const TENANT: &str = "drmwatch.io/tenant";
-/// Generation of the probe that it was made from.
-pub const GENERATION: &str = "drmwatch.io/probe-generation";
+pub use drmwatch_plan::contract::PROBE_GENERATION as GENERATION;
+use drmwatch_plan::contract::PROBE_NAME as NAME;
+use drmwatch_plan::contract::PROBE_NAMESPACE as NAMESPACE;
+pub use drmwatch_plan::contract::TENANT;
 
 /// Name of the plan Secret, and of the CronJob, of a probe.
 pub fn name(uid: &str) -> String {
@@ -26,12 +24,9 @@ pub fn metadata(plan: &Plan, pool: &RunnerPool) -> ObjectMeta {
     let shards = pool.spec.shards.unsigned_abs();
     let labels = [
         ("app.kubernetes.io/managed-by", "drmwatch-operator".to_owned()),
-        ("drmwatch.io/pool", pool.name_any()),
-        ("drmwatch.io/probe-uid", plan.uid.clone()),
-        (
-            "drmwatch.io/shard",
-            shard_of(&plan.shard_key(), shards).to_string(),
-        ),
+        (contract::POOL, pool.name_any()),
+        (contract::PROBE_UID, plan.uid.clone()),
+        (contract::SHARD, shard_of(&plan.shard_key(), shards).to_string()),
     ];
     let annotations = [
         (NAMESPACE, plan.id.namespace.clone()),
@@ -72,12 +67,12 @@ pub fn build(
         && let Some(labels) = &mut metadata.labels
     {
         // Resident runners watch by shard; a CronJob mounts the Secret by name.
-        labels.remove("drmwatch.io/shard");
+        labels.remove(contract::SHARD);
     }
     Ok(Secret {
         metadata,
         data: Some(data),
-        type_: Some("drmwatch.io/plan".into()),
+        type_: Some(contract::PLAN_TYPE.into()),
         ..Secret::default()
     })
 }

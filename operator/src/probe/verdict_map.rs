@@ -3,6 +3,7 @@
 use crate::{apply, context::Context, metered::Error};
 use drmwatch_api::DrmProbe;
 use drmwatch_outcome::VerdictRecord;
+use drmwatch_plan::contract;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, ResourceExt,
@@ -33,7 +34,7 @@ pub fn fold(context: &Context, map: &ConfigMap) -> Vec<ObjectRef<DrmProbe>> {
 pub async fn erase(context: &Context, namespace: &str, uid: &str) -> Result<(), Error> {
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
     for map in api
-        .list(&ListParams::default().labels("drmwatch.io/verdicts=true"))
+        .list(&ListParams::default().labels(&format!("{}=true", contract::VERDICTS)))
         .await?
     {
         if map.data.as_ref().is_some_and(|data| data.contains_key(uid)) {

@@ -6,6 +6,7 @@ use crate::{
     pool::{environment, pod_security, pull_secrets, restricted, results_volumes},
 };
 use drmwatch_api::{RunnerPool, SlaReport};
+use drmwatch_plan::contract;
 use drmwatch_plan::{REPORT_KEY, ReportPlan};
 use k8s_openapi::{
     ByteString,
@@ -15,8 +16,7 @@ use kube::{ResourceExt, api::ObjectMeta};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Label with the UID of the report that something was made for.
-pub const UID_LABEL: &str = "drmwatch.io/report-uid";
+pub use drmwatch_plan::contract::REPORT_UID as UID_LABEL;
 /// Annotation with its namespace.
 pub const NAMESPACE: &str = "drmwatch.io/report-namespace";
 /// Annotation with its name.
@@ -31,7 +31,7 @@ fn labels(plan: &ReportPlan, pool: &RunnerPool) -> Value {
     json!({
         "app.kubernetes.io/managed-by": "drmwatch-operator",
         "app.kubernetes.io/name": "drmwatch-report",
-        "drmwatch.io/pool": pool.name_any(),
+        contract::POOL: pool.name_any(),
         UID_LABEL: plan.uid,
     })
 }
@@ -61,7 +61,7 @@ pub fn secret(
     Ok(Secret {
         metadata: metadata(plan, pool)?,
         data: Some(data),
-        type_: Some("drmwatch.io/report".into()),
+        type_: Some(contract::REPORT_TYPE.into()),
         ..Secret::default()
     })
 }

@@ -33,10 +33,8 @@ const STUCK: Duration = Duration::from_secs(45);
 /// How long a stop waits for what runs; below the pod's termination grace period.
 const GRACE: Duration = Duration::from_secs(35);
 
-/// Label of the pool that an object belongs to.
-pub const POOL_LABEL: &str = "drmwatch.io/pool";
-/// Label of the shard that a plan belongs to.
-pub const SHARD_LABEL: &str = "drmwatch.io/shard";
+pub use drmwatch_plan::contract::POOL as POOL_LABEL;
+pub use drmwatch_plan::contract::SHARD as SHARD_LABEL;
 
 /// The pool that this runner works for.
 #[derive(Clone)]

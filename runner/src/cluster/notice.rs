@@ -6,6 +6,7 @@ use super::{
     patience::{Unanswered, patiently},
 };
 use crate::load::Reading;
+use drmwatch_plan::contract;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client, Error,
@@ -78,7 +79,7 @@ impl Notice {
         }
         let Some(text) = text else { return Ok(()) };
         let map = ConfigMap {
-            metadata: self.pool.metadata(name, ("drmwatch.io/runners", "true")),
+            metadata: self.pool.metadata(name, (contract::RUNNERS, "true")),
             data: Some([(identity.to_owned(), text)].into()),
             ..ConfigMap::default()
         };

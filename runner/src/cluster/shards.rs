@@ -15,10 +15,8 @@ use kube::{
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::{Instant, timeout_at};
 
-/// Label that tells member and shard Leases apart.
-const ROLE_LABEL: &str = "drmwatch.io/lease";
-/// Annotation of a member Lease: all that was due before then has ended.
-const SETTLED: &str = "drmwatch.io/settled";
+use drmwatch_plan::contract::LEASE as ROLE_LABEL;
+use drmwatch_plan::contract::SETTLED;
 
 /// A way to this runner's Leases. Clones are the same.
 #[derive(Clone)]

@@ -6,6 +6,7 @@ use super::{
     patience::{Unanswered, patiently},
 };
 use crate::memory::Memory;
+use drmwatch_plan::contract;
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap};
 use kube::{
     Api, Client,
@@ -55,9 +56,7 @@ impl HandOver {
         }
         let count = data.len();
         let map = ConfigMap {
-            metadata: self
-                .pool
-                .metadata(self.name(shard), ("drmwatch.io/state", "true")),
+            metadata: self.pool.metadata(self.name(shard), (contract::STATE, "true")),
             binary_data: Some(data),
             ..ConfigMap::default()
         };

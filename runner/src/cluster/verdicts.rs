@@ -8,6 +8,7 @@ use super::{
 };
 use crate::sink::{News, Transition};
 use drmwatch_outcome::VerdictRecord;
+use drmwatch_plan::contract;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client, Error,
@@ -107,7 +108,7 @@ impl Writer {
         if entries.values().all(Value::is_null) {
             return Ok(());
         }
-        let metadata = self.pool.metadata(name, ("drmwatch.io/verdicts", "true"));
+        let metadata = self.pool.metadata(name, (contract::VERDICTS, "true"));
         let data = entries
             .iter()
             .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
