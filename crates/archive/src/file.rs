@@ -210,10 +210,7 @@ mod tests {
     use arrow_schema::{DataType, Field};
 
     fn format(version: u32) -> Format {
-        Format {
-            version,
-            spread: &["a"],
-        }
+        Format { version, spread: &[] }
     }
 
     fn two(version: u32) -> (Vec<u8>, Dek) {

@@ -185,7 +185,7 @@ async fn each_folder_is_kept_for_days_of_its_own() {
             .unwrap();
     }
     let id = slices.0.tenant(&acme);
-    let kept = async || slices.0.days(&id, FOLDER).await.unwrap().len();
+    let kept = async || slices.0.list(&id, FOLDER).await.unwrap().len();
     // Folders of other datasets are left alone.
     assert_eq!(
         retain::expire(&slices.0, &id, &[("raw", 1)], DAY).await.unwrap(),
