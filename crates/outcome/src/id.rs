@@ -65,7 +65,7 @@ impl FromStr for TenantKey {
             Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
                 Ok(TenantKey::new(namespace, name))
             }
-            _ => Err(format!("{text:?} must be NAMESPACE/NAME of a tenant")),
+            _ => Err("a tenant is NAMESPACE/NAME, such as media/acme".to_owned()),
         }
     }
 }
