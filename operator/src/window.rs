@@ -6,7 +6,7 @@
 use crate::{
     apply,
     changes::Generations,
-    conditions::{Wanted, merge},
+    conditions::{Status, Wanted, merge, reasons},
     context::Context,
     known::Feed,
     metered::{Error, controller, metered, retry},
@@ -125,7 +125,7 @@ async fn reconcile(
         apply::status(context, window, &after).await?;
     }
     for news in &transitions {
-        let good = news.kind == condition::ACTIVE || news.status == "True";
+        let good = news.kind == condition::ACTIVE || news.status == Status::True;
         context.event(window, good, &news.reason, &news.message).await;
     }
     if transitions.iter().any(|news| news.kind == condition::ACTIVE) {
@@ -150,11 +150,16 @@ fn said(window: &MaintenanceWindow, stands: &Result<Standing, WindowError>) -> [
         Ok(stands) => stands,
         Err(error) => {
             return [
-                Wanted::new(ready, "False", "Invalid", format!("{}: {error}", error.field())),
+                Wanted::new(
+                    ready,
+                    Status::False,
+                    reasons::INVALID,
+                    format!("{}: {error}", error.field()),
+                ),
                 Wanted::new(
                     active,
-                    "False",
-                    "Invalid",
+                    Status::False,
+                    reasons::INVALID,
                     "the window can't be read: it has no effect",
                 ),
             ];
@@ -172,17 +177,27 @@ fn said(window: &MaintenanceWindow, stands: &Result<Standing, WindowError>) -> [
         effects.join(", ")
     );
     let active = match (stands.until, stands.next) {
-        (Some(until), _) => Wanted::new(active, "True", "Open", format!("open until {until}: {what}")),
-        (None, Some(next)) => Wanted::new(active, "False", "Scheduled", format!("opens at {next}: {what}")),
+        (Some(until), _) => Wanted::new(
+            active,
+            Status::True,
+            reasons::OPEN,
+            format!("open until {until}: {what}"),
+        ),
+        (None, Some(next)) => Wanted::new(
+            active,
+            Status::False,
+            reasons::SCHEDULED,
+            format!("opens at {next}: {what}"),
+        ),
         (None, None) => Wanted::new(
             active,
-            "False",
-            "Over",
+            Status::False,
+            reasons::OVER,
             format!("it does not open any more: {what}"),
         ),
     };
     [
-        Wanted::new(ready, "True", "Accepted", "the window can be read"),
+        Wanted::new(ready, Status::True, reasons::ACCEPTED, "the window can be read"),
         active,
     ]
 }
@@ -205,14 +220,17 @@ mod tests {
         let at = |text: &str| {
             let stands = standing(&window.spec, text.parse().unwrap());
             let [ready, active] = said(&window, &stands);
-            (ready.status, active.reason, active.message)
+            (ready.status.as_str(), active.reason, active.message)
         };
         let open = "open until 2026-11-24T04:00:00Z: change 4711 (Mute, Pause), asked for by ada";
         assert_eq!(at("2026-11-24T03:00:00Z"), ("True", "Open".into(), open.into()));
         assert_eq!(at("2026-11-24T01:00:00Z").1, "Scheduled");
         assert_eq!(at("2026-11-24T04:00:00Z").1, "Over");
         let [ready, active] = said(&window, &Err(WindowError::Endless));
-        assert_eq!((ready.status, active.reason.as_str()), ("False", "Invalid"));
+        assert_eq!(
+            (ready.status.as_str(), active.reason.as_str()),
+            ("False", "Invalid")
+        );
     }
 
     #[test]

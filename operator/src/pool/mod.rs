@@ -6,7 +6,7 @@ mod readiness;
 use crate::{
     apply,
     changes::Generations,
-    conditions::{Wanted, merge},
+    conditions::{Status, Wanted, merge, reasons},
     context::Context,
     known::Feed,
     metered::{Error, controller, metered, retry},
@@ -143,7 +143,7 @@ async fn reconcile(pool: &RunnerPool, context: &Context) -> Result<Action, Error
 }
 
 fn is_good(news: &Wanted) -> bool {
-    (news.kind == condition::SATURATED) != (news.status == "True")
+    (news.kind == condition::SATURATED) != (news.status == Status::True)
 }
 
 /// Makes the key of the runners' caches, if there is none. It is never changed: what is sealed must stay readable.
@@ -172,12 +172,12 @@ async fn saturated(pool: &RunnerPool, namespace: &str, context: &Context) -> Res
     let kind = condition::SATURATED;
     let Some((first, text)) = said.first_key_value() else {
         let fine = "no runner is about to fall behind";
-        return Ok(Wanted::new(kind, "False", "WithinCapacity", fine));
+        return Ok(Wanted::new(kind, Status::False, reasons::WITHIN_CAPACITY, fine));
     };
     let more = match said.len() - 1 {
         0 => String::new(),
         n => format!(" (and {n} more runners)"),
     };
     let text = format!("{first} is {text}{more}: more replicas or more CPU are needed");
-    Ok(Wanted::new(kind, "True", "Saturated", text))
+    Ok(Wanted::new(kind, Status::True, reasons::SATURATED, text))
 }

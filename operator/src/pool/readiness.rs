@@ -1,7 +1,11 @@
 //! Whether the runners of a pool are ready, and if not, why they do not start.
 
 use super::objects;
-use crate::{conditions::Wanted, context::Context, metered::Error};
+use crate::{
+    conditions::{Status, Wanted, reasons},
+    context::Context,
+    metered::Error,
+};
 use drmwatch_api::{RunnerPool, condition};
 use drmwatch_plan::Problem;
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -137,15 +141,22 @@ impl Waiting {
 /// The condition `Ready`.
 pub fn ready(pool: &RunnerPool, problems: &[Problem], replicas: Replicas, obstacles: &Obstacles) -> Wanted {
     if let Some(problem) = problems.first() {
-        return Wanted::new(condition::READY, "False", "Invalid", problem.to_string());
+        return Wanted::new(
+            condition::READY,
+            Status::False,
+            reasons::INVALID,
+            problem.to_string(),
+        );
     }
     let missing = obstacles.missing(&pool.namespace().unwrap_or_default());
     let enough = replicas.suffice(pool.spec.replicas);
     let (status, reason) = match &obstacles.waiting {
-        _ if enough => ("True", "Available"),
-        Some(waiting) if waiting.for_image() && missing.is_some() => ("False", "PullSecretMissing"),
-        Some(waiting) if waiting.for_image() => ("False", "ImagePullFailed"),
-        _ => ("False", "Unavailable"),
+        _ if enough => (Status::True, reasons::AVAILABLE),
+        Some(waiting) if waiting.for_image() && missing.is_some() => {
+            (Status::False, reasons::PULL_SECRET_MISSING)
+        }
+        Some(waiting) if waiting.for_image() => (Status::False, reasons::IMAGE_PULL_FAILED),
+        _ => (Status::False, reasons::UNAVAILABLE),
     };
     let count = format!("{} of {} runners are ready", replicas.ready, pool.spec.replicas);
     let waiting = obstacles.waiting.as_ref().filter(|_| !enough).map(Waiting::text);
@@ -185,7 +196,7 @@ mod tests {
             waiting: first_waiting(pods),
         };
         let wanted = super::ready(&pool, &[], replicas, &obstacles);
-        format!("{} {}: {}", wanted.status, wanted.reason, wanted.message)
+        format!("{} {}: {}", wanted.status.as_str(), wanted.reason, wanted.message)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::dereference::Missing;
 use crate::{
     apply,
-    conditions::{Wanted, merge},
+    conditions::{Status, Wanted, merge, reasons},
     context::Context,
     metered::Error,
 };
@@ -50,38 +50,38 @@ impl Readiness {
             |status, reason: &str, message: String| Wanted::new(condition::READY, status, reason, message);
         match self {
             Readiness::Delivered { suspended: true, .. } => is(
-                "True",
-                "Suspended",
+                Status::True,
+                reasons::SUSPENDED,
                 "the plan is delivered; no slot is due".into(),
             ),
             Readiness::Delivered { at, .. } => is(
-                "True",
-                "PlanDelivered",
+                Status::True,
+                reasons::PLAN_DELIVERED,
                 format!("the plan is {}/{}", at.namespace, at.name),
             ),
             Readiness::OtherRegion => is(
-                "True",
-                "OtherRegion",
+                Status::True,
+                reasons::OTHER_REGION,
                 "the probe does not run in this region".into(),
             ),
             Readiness::Invalid(problems) => {
                 let texts: Vec<String> = problems.iter().take(10).map(ToString::to_string).collect();
-                is("False", "InvalidProbe", texts.join("; "))
+                is(Status::False, reasons::INVALID_PROBE, texts.join("; "))
             }
             Readiness::Missing(missing) => match missing {
                 Missing::Tenant { name } => is(
-                    "False",
-                    "TenantNotFound",
+                    Status::False,
+                    reasons::TENANT_NOT_FOUND,
                     format!("there is no MonitoredTenant {name} in this namespace"),
                 ),
                 Missing::Pool { namespace, name } => is(
-                    "False",
-                    "PoolNotFound",
+                    Status::False,
+                    reasons::POOL_NOT_FOUND,
                     format!("there is no RunnerPool {name} in namespace {namespace}"),
                 ),
                 Missing::Secret { credential, name } => is(
-                    "False",
-                    "SecretNotFound",
+                    Status::False,
+                    reasons::SECRET_NOT_FOUND,
                     format!(
                         "the credential {credential} needs the Secret {name}, which is not in this namespace"
                     ),
@@ -91,8 +91,8 @@ impl Readiness {
                     name,
                     key,
                 } => is(
-                    "False",
-                    "SecretKeyNotFound",
+                    Status::False,
+                    reasons::SECRET_KEY_NOT_FOUND,
                     format!(
                         "the credential {credential} needs the key {key}, which the Secret {name} does not have"
                     ),
@@ -102,15 +102,15 @@ impl Readiness {
                     name,
                     key,
                 } => is(
-                    "False",
-                    "SecretNotText",
+                    Status::False,
+                    reasons::SECRET_NOT_TEXT,
                     format!(
                         "the credential {credential} must be text, and the key {key} of the Secret {name} is not UTF-8"
                     ),
                 ),
                 Missing::Unusable(unusable) => {
                     let texts: Vec<String> = unusable.iter().take(10).map(ToString::to_string).collect();
-                    is("False", "CredentialUnusable", texts.join("; "))
+                    is(Status::False, reasons::CREDENTIAL_UNUSABLE, texts.join("; "))
                 }
             },
         }
@@ -122,19 +122,19 @@ fn health(readiness: &Readiness, verdict: Option<VerdictRecord>, before: &DrmPro
     let is = |status, reason: &str, message: String| Wanted::new(condition::HEALTHY, status, reason, message);
     match readiness {
         Readiness::Delivered { suspended: true, .. } => {
-            return is("Unknown", "Suspended", "no slot is due".into());
+            return is(Status::Unknown, reasons::SUSPENDED, "no slot is due".into());
         }
         Readiness::OtherRegion => {
             return is(
-                "Unknown",
-                "OtherRegion",
+                Status::Unknown,
+                reasons::OTHER_REGION,
                 "the probe does not run in this region".into(),
             );
         }
         ready if ready.stops() => {
             return is(
-                "Unknown",
-                "NotRunning",
+                Status::Unknown,
+                reasons::NOT_RUNNING,
                 "the probe has no plan; see the condition Ready".into(),
             );
         }
@@ -143,27 +143,30 @@ fn health(readiness: &Readiness, verdict: Option<VerdictRecord>, before: &DrmPro
     let Some(record) = verdict else {
         // A restarted operator has not heard of verdicts yet: what is written stays true until it has.
         return match find_condition(&before.conditions, condition::HEALTHY) {
-            Some(old) if !["Suspended", "OtherRegion", "NotRunning"].contains(&old.reason.as_str()) => {
+            Some(old)
+                if ![reasons::SUSPENDED, reasons::OTHER_REGION, reasons::NOT_RUNNING]
+                    .contains(&old.reason.as_str()) =>
+            {
                 Wanted {
                     kind: condition::HEALTHY,
-                    status: match old.status.as_str() {
-                        "True" => "True",
-                        "False" => "False",
-                        _ => "Unknown",
-                    },
+                    status: Status::of(old),
                     reason: old.reason.clone(),
                     message: old.message.clone(),
                 }
             }
-            _ => is("Unknown", "AwaitingFirstRun", "the probe has not run yet".into()),
+            _ => is(
+                Status::Unknown,
+                reasons::AWAITING_FIRST_RUN,
+                "the probe has not run yet".into(),
+            ),
         };
     };
     let step = record.step.map(|s| format!("{s}: ")).unwrap_or_default();
     let message = format!("{step}{}", record.message);
     match record.verdict {
-        Verdict::Pass => is("True", "Pass", "every step passes".into()),
-        Verdict::Fail(reason) => is("False", reason.as_str(), message),
-        Verdict::Inconclusive(reason) => is("Unknown", reason.as_str(), message),
+        Verdict::Pass => is(Status::True, reasons::PASS, "every step passes".into()),
+        Verdict::Fail(reason) => is(Status::False, reason.as_str(), message),
+        Verdict::Inconclusive(reason) => is(Status::Unknown, reason.as_str(), message),
     }
 }
 
@@ -198,10 +201,10 @@ pub async fn write(probe: &DrmProbe, context: &Context, readiness: &Readiness) -
     let first = before.conditions.is_empty();
     for news in transitions
         .into_iter()
-        .filter(|news| !first || news.status == "False")
+        .filter(|news| !first || news.status == Status::False)
     {
         context
-            .event(probe, news.status != "False", &news.reason, &news.message)
+            .event(probe, news.status != Status::False, &news.reason, &news.message)
             .await;
     }
     Ok(())
@@ -238,11 +241,15 @@ mod tests {
         });
         let wanted = health(&missing, fails(), &none);
         assert_eq!(
-            (wanted.status, wanted.reason.as_str(), wanted.message.as_str()),
+            (
+                wanted.status.as_str(),
+                wanted.reason.as_str(),
+                wanted.message.as_str()
+            ),
             ("False", "ManifestStale", "stream: stands still")
         );
         let gone = Readiness::Missing(Missing::Tenant { name: "t".into() });
-        assert_eq!(health(&gone, fails(), &none).status, "Unknown");
+        assert_eq!(health(&gone, fails(), &none).status.as_str(), "Unknown");
         assert_eq!(health(&missing, None, &none).reason, "AwaitingFirstRun");
         assert_eq!(
             health(
@@ -251,7 +258,7 @@ mod tests {
                 &none
             )
             .status,
-            "Unknown"
+            Status::Unknown
         );
     }
 }

@@ -5,7 +5,7 @@ mod outcome;
 
 use crate::{
     apply,
-    conditions::{Wanted, merge},
+    conditions::{Status, Wanted, merge, reasons},
     context::Context,
     known::Feed,
     metered::{Error, controller, metered, retry},
@@ -71,7 +71,8 @@ fn tell(context: &Context) {
             .as_ref()
             .map(|s| s.conditions.as_slice())
             .unwrap_or_default();
-        let is_false = |kind| find_condition(conditions, kind).is_some_and(|c| c.status == "False");
+        let is_false =
+            |kind| find_condition(conditions, kind).is_some_and(|c| Status::of(c) == Status::False);
         for (kind, why) in [
             (condition::DELIVERED, "undelivered"),
             (condition::READY, "not_ready"),
@@ -119,18 +120,14 @@ async fn reconcile(report: &SlaReport, context: &Context) -> Result<Action, Erro
         None => match find_condition(&before.conditions, condition::DELIVERED) {
             Some(known) => Wanted::new(
                 condition::DELIVERED,
-                match known.status.as_str() {
-                    "True" => "True",
-                    "False" => "False",
-                    _ => "Unknown",
-                },
+                Status::of(known),
                 &known.reason,
                 &known.message,
             ),
             None => Wanted::new(
                 condition::DELIVERED,
-                "Unknown",
-                "NothingDue",
+                Status::Unknown,
+                reasons::NOTHING_DUE,
                 "no report was due yet",
             ),
         },
@@ -159,7 +156,7 @@ async fn reconcile(report: &SlaReport, context: &Context) -> Result<Action, Erro
     }
     tell(context);
     for news in &transitions {
-        let good = news.status != "False";
+        let good = news.status != Status::False;
         context.event(report, good, &news.reason, &news.message).await;
     }
     Ok(Action::requeue(LOOK))
@@ -173,7 +170,7 @@ async fn hand_over(report: &SlaReport, uid: &str, context: &Context) -> Result<S
     let (namespace, name) = options.pool(report.spec.pool_ref.as_ref());
     let Some(pool) = context.pools.get(&name, &namespace) else {
         return Ok(Stands::Missing(
-            "PoolMissing",
+            reasons::POOL_MISSING,
             format!("there is no RunnerPool {namespace}/{name}"),
         ));
     };
@@ -181,7 +178,7 @@ async fn hand_over(report: &SlaReport, uid: &str, context: &Context) -> Result<S
         let message = format!(
             "RunnerPool {namespace}/{name} keeps no results (spec.results): there is nothing to report"
         );
-        return Ok(Stands::Missing("NoResults", message));
+        return Ok(Stands::Missing(reasons::NO_RESULTS, message));
     }
     let known = context.tenants.all();
     let living = known.iter().filter(|t| t.metadata.deletion_timestamp.is_none());
@@ -225,7 +222,7 @@ async fn values(
                         "recipient {name}: there is no Secret {} with the key {}",
                         reference.name, reference.key
                     );
-                    return Ok(Err(Stands::Missing("SecretMissing", message)));
+                    return Ok(Err(Stands::Missing(reasons::SECRET_MISSING, message)));
                 };
                 values.insert(format!("{name}.{what}"), value.clone());
             }
@@ -237,7 +234,7 @@ async fn values(
         {
             let Some(found) = api.get_opt(secret).await? else {
                 let message = format!("recipient {name}: there is no Secret {secret}");
-                return Ok(Err(Stands::Missing("SecretMissing", message)));
+                return Ok(Err(Stands::Missing(reasons::SECRET_MISSING, message)));
             };
             let data = found.data.unwrap_or_default();
             values.extend(
@@ -278,14 +275,14 @@ fn ready(stands: &Stands) -> Wanted {
     match stands {
         Stands::Handed { tenants } => Wanted::new(
             kind,
-            "True",
-            "Scheduled",
+            Status::True,
+            reasons::SCHEDULED,
             format!("reports of {tenants} tenants are scheduled"),
         ),
-        Stands::Missing(reason, message) => Wanted::new(kind, "False", *reason, message),
+        Stands::Missing(reason, message) => Wanted::new(kind, Status::False, *reason, message),
         Stands::Invalid(problems) => {
             let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Wanted::new(kind, "False", "Invalid", all.join("; "))
+            Wanted::new(kind, Status::False, reasons::INVALID, all.join("; "))
         }
     }
 }
@@ -297,14 +294,19 @@ fn delivered(outcome: &ReportOutcome) -> Wanted {
         return match outcome.through {
             Some(day) => Wanted::new(
                 kind,
-                "True",
-                "Delivered",
+                Status::True,
+                reasons::DELIVERED,
                 format!(
                     "every report through {day} is delivered, {} in the last round",
                     outcome.delivered
                 ),
             ),
-            None => Wanted::new(kind, "Unknown", "NothingDue", "no report was due yet"),
+            None => Wanted::new(
+                kind,
+                Status::Unknown,
+                reasons::NOTHING_DUE,
+                "no report was due yet",
+            ),
         };
     };
     let to = first
@@ -316,7 +318,7 @@ fn delivered(outcome: &ReportOutcome) -> Wanted {
         n => format!(" (and {n} more)"),
     };
     let message = format!("{} from {}{to}: {}{more}", first.tenant, first.from, first.why);
-    Wanted::new(kind, "False", "Undelivered", message)
+    Wanted::new(kind, Status::False, reasons::UNDELIVERED, message)
 }
 
 #[cfg(test)]
@@ -338,7 +340,7 @@ mod tests {
         };
         let of = |outcome: &ReportOutcome| {
             let told = delivered(outcome);
-            (told.status, told.reason, told.message)
+            (told.status.as_str(), told.reason, told.message)
         };
         assert_eq!(
             of(&outcome),

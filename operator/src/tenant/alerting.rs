@@ -1,7 +1,12 @@
 //! Where a tenant's alerts go, as an AlertmanagerConfig in its own namespace: the Prometheus Operator sees to it that it gets
 //! the alerts of that namespace and no others. Beside it lies the token by which the ticket bridge knows the tenant.
 
-use crate::{apply, conditions::Wanted, context::Context, metered::Error};
+use crate::{
+    apply,
+    conditions::{Status, Wanted, reasons},
+    context::Context,
+    metered::Error,
+};
 use drmwatch_alerts::{Ways, alertmanager_config, bridge_secret};
 use drmwatch_api::{Alerting, MonitoredTenant, condition, find_condition};
 use drmwatch_tickets::Key;
@@ -61,7 +66,7 @@ pub async fn write(tenant: &MonitoredTenant, context: &Context) -> Result<Option
     };
     if !options.alertmanager_config {
         let why = "this release writes no AlertmanagerConfig (value alerting of the chart); `drmwatch alertmanager` renders a configuration";
-        return Ok(Some(Wanted::new(kind, "Unknown", "NotHere", why)));
+        return Ok(Some(Wanted::new(kind, Status::Unknown, reasons::NOT_HERE, why)));
     }
     let (possible, key, obstacles) = possible(alerting, &namespace, context).await?;
     let ways = Ways {
@@ -82,20 +87,25 @@ pub async fn write(tenant: &MonitoredTenant, context: &Context) -> Result<Option
     match written {
         Err(Error::Api(kube::Error::Api(status))) if status.code == 404 => {
             let why = "there is no AlertmanagerConfig in this cluster: install the Prometheus Operator, or render a configuration with `drmwatch alertmanager`";
-            return Ok(Some(Wanted::new(kind, "False", "NotInstalled", why)));
+            return Ok(Some(Wanted::new(
+                kind,
+                Status::False,
+                reasons::NOT_INSTALLED,
+                why,
+            )));
         }
         other => other?,
     }
     Ok(Some(match obstacles.first() {
         None => Wanted::new(
             kind,
-            "True",
-            "Configured",
+            Status::True,
+            reasons::CONFIGURED,
             format!("the configuration is AlertmanagerConfig {namespace}/{name}"),
         ),
         Some(first) => {
             let all: Vec<&str> = obstacles.iter().map(|o| o.message.as_str()).collect();
-            Wanted::new(kind, "False", first.reason, all.join("; "))
+            Wanted::new(kind, Status::False, first.reason, all.join("; "))
         }
     }))
 }
@@ -124,7 +134,7 @@ async fn possible(
         };
         if let Some(message) = wrong {
             possible.slack = None;
-            obstacles.push(obstacle("UnknownSecret", message));
+            obstacles.push(obstacle(reasons::UNKNOWN_SECRET, message));
         }
     }
     let mut token = None;
@@ -133,14 +143,14 @@ async fn possible(
         let read = options.bridge_key_file.as_ref().map(fs::read_to_string);
         let key = match (&options.bridge, read) {
             (Some(_), Some(Ok(text))) => {
-                Key::parse(&text).map_err(|e| obstacle("BridgeKeyUnusable", e.to_string()))
+                Key::parse(&text).map_err(|e| obstacle(reasons::BRIDGE_KEY_UNUSABLE, e.to_string()))
             }
             (Some(_), Some(Err(error))) => Err(obstacle(
-                "BridgeKeyUnusable",
+                reasons::BRIDGE_KEY_UNUSABLE,
                 format!("the bridge's key can't be read: {error}"),
             )),
             _ => Err(obstacle(
-                "NoBridge",
+                reasons::NO_BRIDGE,
                 "spec.alerting.zendesk needs the ticket bridge, which this release does not have (value bridge of the chart)",
             )),
         };

@@ -6,7 +6,7 @@ mod objectives;
 use crate::{
     apply,
     changes::Generations,
-    conditions::{Wanted, merge},
+    conditions::{Status, Wanted, merge, reasons},
     context::Context,
     known::Feed,
     metered::{Error, controller, metered, retry},
@@ -100,11 +100,16 @@ async fn reconcile(tenant: &MonitoredTenant, context: &Context) -> Result<Action
     let ready = match problems.first() {
         None => Wanted::new(
             condition::READY,
-            "True",
-            "Accepted",
+            Status::True,
+            reasons::ACCEPTED,
             "every service has its probe",
         ),
-        Some(problem) => Wanted::new(condition::READY, "False", "Invalid", problem.to_string()),
+        Some(problem) => Wanted::new(
+            condition::READY,
+            Status::False,
+            reasons::INVALID,
+            problem.to_string(),
+        ),
     };
     let present: Vec<DrmProbe> = existing
         .into_iter()
@@ -126,7 +131,7 @@ async fn reconcile(tenant: &MonitoredTenant, context: &Context) -> Result<Action
     // Secrets that alerting refers to are not watched.
     let ready = wanted
         .iter()
-        .all(|w| w.kind != condition::ALERTING_READY || w.status == "True");
+        .all(|w| w.kind != condition::ALERTING_READY || w.status == Status::True);
     Ok(match (&tenant.spec.alerting, ready) {
         (None, _) => Action::await_change(),
         (Some(_), true) => Action::requeue(LOOK_AGAIN),
@@ -157,7 +162,7 @@ fn made_by(probe: &DrmProbe, tenant: &MonitoredTenant) -> bool {
 fn sum(suspended: bool, probes: &[DrmProbe], awaited: usize) -> Wanted {
     let kind = condition::HEALTHY;
     if suspended {
-        return Wanted::new(kind, "Unknown", "Suspended", "spec.suspend is true");
+        return Wanted::new(kind, Status::Unknown, reasons::SUSPENDED, "spec.suspend is true");
     }
     let health =
         |p: &DrmProbe| -> Option<Condition> { find_condition(&p.status.as_ref()?.conditions, kind).cloned() };
@@ -174,26 +179,39 @@ fn sum(suspended: bool, probes: &[DrmProbe], awaited: usize) -> Wanted {
         };
         return Wanted::new(
             kind,
-            "False",
+            Status::False,
             first.reason.clone(),
             format!("{name}: {}{more}", first.message),
         );
     }
     let passing = with("True").len();
     if passing == probes.len() && passing > 0 && awaited == 0 {
-        return Wanted::new(kind, "True", "AllPass", format!("all {passing} probes pass"));
+        return Wanted::new(
+            kind,
+            Status::True,
+            reasons::ALL_PASS,
+            format!("all {passing} probes pass"),
+        );
     }
     match with("Unknown").first() {
         Some((name, first)) => Wanted::new(
             kind,
-            "Unknown",
+            Status::Unknown,
             first.reason.clone(),
             format!("{name}: {}", first.message),
         ),
-        None if probes.is_empty() && awaited == 0 => {
-            Wanted::new(kind, "Unknown", "NoProbes", "the tenant has no probe")
-        }
-        None => Wanted::new(kind, "Unknown", "AwaitingFirstRun", "no verdict yet"),
+        None if probes.is_empty() && awaited == 0 => Wanted::new(
+            kind,
+            Status::Unknown,
+            reasons::NO_PROBES,
+            "the tenant has no probe",
+        ),
+        None => Wanted::new(
+            kind,
+            Status::Unknown,
+            reasons::AWAITING_FIRST_RUN,
+            "no verdict yet",
+        ),
     }
 }
 
@@ -210,7 +228,8 @@ async fn status(
         .iter()
         .filter(|p| {
             p.status.iter().any(|s| {
-                find_condition(&s.conditions, condition::HEALTHY).is_some_and(|c| c.status == "False")
+                find_condition(&s.conditions, condition::HEALTHY)
+                    .is_some_and(|c| Status::of(c) == Status::False)
             })
         })
         .count();
@@ -227,7 +246,7 @@ async fn status(
     apply::status(context, tenant, &after).await?;
     for news in transitions {
         context
-            .event(tenant, news.status != "False", &news.reason, &news.message)
+            .event(tenant, news.status != Status::False, &news.reason, &news.message)
             .await;
     }
     Ok(())
@@ -256,7 +275,7 @@ mod tests {
         let check = |probes: &[DrmProbe], awaited, expected: (&str, &str)| {
             let wanted = sum(false, probes, awaited);
             assert_eq!(
-                (wanted.status, wanted.reason.as_str()),
+                (wanted.status.as_str(), wanted.reason.as_str()),
                 expected,
                 "{}",
                 wanted.message

@@ -3,7 +3,7 @@
 
 use crate::{
     apply,
-    conditions::Wanted,
+    conditions::{Status, Wanted, reasons},
     context::Context,
     metered::Error,
     options::{ObjectivesAs, RulesScope},
@@ -68,7 +68,7 @@ pub async fn write(
     let written = match context.options.objectives {
         ObjectivesAs::None => {
             let why = "this release makes no rules of objectives (value rules of the chart)";
-            return Ok(Some(Wanted::new(kind, "Unknown", "NotHere", why)));
+            return Ok(Some(Wanted::new(kind, Status::Unknown, reasons::NOT_HERE, why)));
         }
         ObjectivesAs::PrometheusRule => {
             apply::apply(context, &prometheus_rule(tenant, &file, context)?).await
@@ -78,7 +78,12 @@ pub async fn write(
     match written {
         Err(Error::Api(kube::Error::Api(status))) if status.code == 404 => {
             let why = "there is no PrometheusRule in this cluster: install the Prometheus Operator, or set rules.configMap of the chart";
-            Ok(Some(Wanted::new(kind, "False", "NotInstalled", why)))
+            Ok(Some(Wanted::new(
+                kind,
+                Status::False,
+                reasons::NOT_INSTALLED,
+                why,
+            )))
         }
         Err(error) => Err(error),
         Ok(()) => Ok(Some(said(&made, &namespace, &name))),
@@ -91,16 +96,16 @@ fn said(made: &Objectives, namespace: &str, name: &str) -> Wanted {
     if !made.unknown.is_empty() {
         let which = made.unknown.join(", ");
         let text = format!("objectives name probes that the tenant does not have: {which}");
-        return Wanted::new(kind, "False", "UnknownProbe", text);
+        return Wanted::new(kind, Status::False, reasons::UNKNOWN_PROBE, text);
     }
     match made.cautions.is_empty() {
         true => Wanted::new(
             kind,
-            "True",
-            "RulesWritten",
+            Status::True,
+            reasons::RULES_WRITTEN,
             format!("the rules are {namespace}/{name}"),
         ),
-        false => Wanted::new(kind, "True", "Caution", made.cautions.join("; ")),
+        false => Wanted::new(kind, Status::True, reasons::CAUTION, made.cautions.join("; ")),
     }
 }
 

@@ -13,7 +13,13 @@ fn pages() -> Vec<String> {
         "CHANGELOG.md",
     ];
     let own = own.map(str::to_owned).to_vec();
-    [own, pages_in("docs"), pages_in("docs/runbooks")].concat()
+    [
+        own,
+        pages_in("docs"),
+        pages_in("docs/reference"),
+        pages_in("docs/runbooks"),
+    ]
+    .concat()
 }
 
 /// Targets of the links and pictures of a page, with their lines.
@@ -90,7 +96,7 @@ fn every_page_of_docs_is_in_its_index() {
         .into_iter()
         .map(|(_, target)| target.split('#').next().unwrap().to_owned())
         .collect();
-    let all = pages_in("docs");
+    let all = [pages_in("docs"), pages_in("docs/reference")].concat();
     assert!(all.len() > 20, "{all:?}");
     for path in all.iter().filter(|p| *p != "docs/README.md") {
         let name = path.strip_prefix("docs/").unwrap();
