@@ -6,6 +6,9 @@ BIN := $(CACHE)/bin
 MUSL := x86_64-unknown-linux-musl
 IMAGES := target/images
 PROFILE ?= release
+KEEP := /tmp/drmwatch-kept
+# The kept cluster, where there is one.
+KEPT = $(if $(wildcard $(KEEP)/admin.kubeconfig),$(KEEP))
 PROGRAMS := -p drmwatch-cli -p drmwatch-operator -p drmwatch-runner -p drmwatch-bridge -p drmwatch-reader -p drmwatch-testkit
 export RUST_BACKTRACE ?= 0
 
@@ -20,7 +23,7 @@ demo: setup-rust ## probe a practice service on this computer, break a stream, a
 
 .PHONY: demo-cluster
 demo-cluster: setup-e2e images ## the same on a real Kubernetes made for it, with the Prometheus Operator: install, break, a message and a ticket, repair, remove
-	E2E_VERBOSE=1 bash e2e/run.sh $(BIN) $(IMAGES) 02-install 10-routing
+	E2E_VERBOSE=1 bash e2e/run.sh $(BIN) $(IMAGES) 10-routing
 
 .PHONY: newcomer
 newcomer: ## the README as a newcomer follows it: a minimal Debian, an empty home, empty caches (root)
@@ -118,9 +121,18 @@ images: build ## container images FROM scratch, sizes printed
 	bash images/build.sh target/$(MUSL)/$(PROFILE) $(IMAGES)
 
 .PHONY: e2e
-e2e: setup-e2e images ## every case on a real Kubernetes made for it (E2E_CONTEXT=current: on yours)
-	cargo build --quiet --workspace --example mutants
-	bash e2e/run.sh $(BIN) $(IMAGES)
+e2e: setup-e2e images ## every case on real Kubernetes clusters made for it (case=03 or case="03 12" for some; E2E_CONTEXT=current: on yours)
+	cargo build --quiet -p drmwatch-folder --example mutants
+	E2E_CLUSTER=$(if $(case),$(KEPT)) bash e2e/run.sh $(BIN) $(IMAGES) $(case)
+
+.PHONY: e2e-cluster
+e2e-cluster: setup-e2e images ## a Kubernetes that is kept: `make e2e case=03` uses it; `make e2e-down` takes it down
+	@[ -e $(KEEP)/admin.kubeconfig ] || BIN=$(BIN) bash e2e/cluster/up.sh $(KEEP)
+	@echo "kubectl: nsenter --net=/var/run/netns/$$(cat $(KEEP)/netns) env KUBECONFIG=$(KEEP)/admin.kubeconfig $(BIN)/kube kubectl get pods -A"
+
+.PHONY: e2e-down
+e2e-down: ## take the kept cluster down
+	bash e2e/cluster/down.sh $(KEEP)
 
 .PHONY: setup-rust
 setup-rust:

@@ -31,4 +31,7 @@ for pid in $(pgrep -f "containerd-shim.*$dir/containerd.sock"); do kill -9 "$pid
 grep -o "$dir[^ ]*" /proc/mounts | sort -r | while read -r mount; do umount -l "$mount" 2>/dev/null; done
 [ -n "$ns" ] && ip netns delete "$ns" 2>/dev/null
 for pod in "${pods[@]}"; do ip netns delete "$pod" 2>/dev/null; done
+# The cgroups of pods, the innermost first.
+cgroup=$(cat "$dir/cgroup" 2>/dev/null)
+[ -z "$cgroup" ] || find /sys/fs/cgroup -depth -type d -path "*/$cgroup*" -exec rmdir {} + 2>/dev/null
 rm -rf "$dir"

@@ -103,6 +103,21 @@ if [ "${CONTROL_PLANE_ONLY:-}" = 1 ]; then
 fi
 
 # --- node --------------------------------------------------------------------------------------------
+# A kubelet removes the cgroups of pods that it does not know. Each cluster has a root of its own, so that two of them can
+# run on one machine.
+cgroup=$ns
+echo "$cgroup" >"$dir/cgroup"
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+  mkdir -p "/sys/fs/cgroup/$cgroup"
+else
+  for hierarchy in /sys/fs/cgroup/*/; do
+    mkdir "$hierarchy$cgroup" 2>/dev/null || continue
+    # A new cpuset is empty, and nothing can run in it.
+    for file in cpuset.cpus cpuset.mems; do
+      [ ! -e "$hierarchy$cgroup/$file" ] || cat "$hierarchy$file" >"$hierarchy$cgroup/$file"
+    done
+  done
+fi
 mkdir -p "$dir"/{containerd,containerd-run,kubelet,cni}
 cat >"$dir/containerd.toml" <<TOML
 version = 2
@@ -131,6 +146,7 @@ cat >"$dir/kubelet.yaml" <<YAML
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 cgroupDriver: cgroupfs
+cgroupRoot: /$cgroup
 failSwapOn: false
 failCgroupV1: false
 enforceNodeAllocatable: []

@@ -1,6 +1,7 @@
 # The CRDs are accepted by a real API server, refuse every mistake in words that tell, and round-trip
 # what is right.
 source "$(dirname "$0")/../../lib.sh"
+empty
 for file in "$root"/crds/*.yaml; do
   k apply --server-side -f "$file"
   k wait --for=condition=Established -f "$file" --timeout=30s
@@ -41,6 +42,5 @@ grep -q "shards must not be changed" <<<"$said"
 ! k -n default patch drmprobe chain --type=merge -p '{"spec":{"tenantRef":{"name":"other"}}}' 2>/dev/null || fail "tenantRef could be changed"
 k -n default get drmwatch,mt,dp,rp,mw,sla >/dev/null
 k delete -f "$root/crates/api/valid/everything.yaml"
-# The next case installs by Helm, which brings the CRDs itself.
 k delete -f "$root/crds"
 k delete namespace $runners

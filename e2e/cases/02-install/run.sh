@@ -1,16 +1,8 @@
 # Install by Helm on namespaces that enforce Pod Security level `restricted`; apply a tenant and a probe;
 # all becomes healthy; and then nothing is written any more.
 source "$(dirname "$0")/../../lib.sh"
-k create namespace $system
-k label namespace $system pod-security.kubernetes.io/enforce=restricted
-helm install drmwatch "$root/charts/drmwatch" -n $system --set region=e2e --set image.repository="$repository" --set image.tag="$tag" \
-  --set 'runners.pool.egress.allowCidrs={10.94.0.0/16,10.96.0.0/16}' --set runners.pool.shards=8 --wait --timeout 120s
-sed "s|REPOSITORY|$repository|; s|TAG|$tag|" "$root/e2e/world.yaml" | k apply -f -
-k -n $world_ns rollout status deployment/world --timeout=60s
-k -n $runners wait --for=condition=Ready runnerpool/default --timeout=90s
-k apply -f "$root/e2e/tenant.yaml"
-await 30 "the service's default probe" k -n $tenant_ns get drmprobe acme-news
-k -n $tenant_ns wait --for=condition=Healthy drmprobe/cinema drmprobe/acme-news monitoredtenant/acme --timeout=90s
+empty
+tenant
 k get drmwatch -A
 # Two replicas, one leader.
 [ "$(k -n $system get pods -l app.kubernetes.io/name=drmwatch-operator --field-selector=status.phase=Running -o name | wc -l)" = 2 ] || fail "two operators expected"
@@ -36,3 +28,4 @@ await 30 "drift is undone" undone
 # Nothing waits for a reconcile once all is done.
 idle() { scraped "$(leader)" '^drmwatch_operator_queued' | awk '$2 != 0 {exit 1}'; }
 await 30 "the operator's queue is empty" idle
+tenant_leaves

@@ -4,6 +4,7 @@
 source "$(dirname "$0")/../../lib.sh"
 [ "${E2E_CONTEXT:-}" != current ] || { echo "skipped: needs the cluster's own network"; exit 0; }
 source "$root/e2e/prometheus.sh"
+tenant
 work=$CLUSTER/alerting
 mkdir -p "$work"
 # The shipped rules, with the waits of an operations centre shortened for a test.
@@ -40,3 +41,4 @@ world DELETE /admin/faults/freeze
 k -n $tenant_ns wait --for=condition=Healthy drmprobe/acme-news drmprobe/cinema monitoredtenant/acme --timeout=60s
 resolved() { world GET /slack | jq -e '[.[] | .attachments[0].title | select(startswith("RESOLVED LiveEdgeStale"))] | length > 0'; }
 await 60 "the message is resolved" resolved
+tenant_leaves

@@ -1,6 +1,7 @@
 # The same probe as a real CronJob gives the same verdict, good and bad, through the termination message; and by cron in a
 # resident runner.
 source "$(dirname "$0")/../../lib.sh"
+tenant
 job() { k -n $tenant_ns get drmprobe cinema -o json | jq '{apiVersion, kind, metadata: {name: "cinema-job", namespace: .metadata.namespace}, spec: (.spec + {execution: "Job", schedule: {intervalSeconds: 60}, timeoutSeconds: 20})}'; }
 job | k apply -f -
 uid=$(k -n $tenant_ns get drmprobe cinema-job -o jsonpath='{.metadata.uid}')
@@ -32,3 +33,4 @@ await 30 "a resident probe by cron" condition_is drmprobe cinema-cron Healthy "T
 k -n $tenant_ns patch drmprobe cinema-cron --type=merge -p '{"spec":{"schedule":{"timeZone":"Mars/Olympus"}}}'
 await 20 "an unknown zone" condition_is drmprobe cinema-cron Ready "False InvalidProbe"
 k -n $tenant_ns delete drmprobe cinema-cron --wait --timeout=30s
+tenant_leaves

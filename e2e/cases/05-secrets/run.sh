@@ -1,6 +1,7 @@
 # What is missing or unusable is named and heals by itself; a rotated Secret reaches the runner without a restart; a
 # tenant's budget is kept.
 source "$(dirname "$0")/../../lib.sh"
+tenant
 pods() { k -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o jsonpath='{range .items[*]}{.metadata.uid}/{.status.containerStatuses[0].restartCount} {end}'; }
 before=$(pods)
 probe() { # name, tenant, secret
@@ -82,3 +83,4 @@ await 30 "the probe runs on" more
 k -n $tenant_ns patch monitoredtenant nobody --type=merge -p '{"spec":{"budget":{"requestsPerMinute":3}}}'
 await 60 "a slot beyond the budget is inconclusive" condition_is drmprobe orphan Healthy "Unknown BudgetExhausted"
 k -n $tenant_ns delete drmprobe/orphan monitoredtenant/nobody secret/later --wait --timeout=30s
+tenant_leaves

@@ -5,6 +5,7 @@
 source "$(dirname "$0")/../../lib.sh"
 [ "${E2E_CONTEXT:-}" != current ] || { echo "SKIPPED: chaos is for a cluster of its own"; exit 0; }
 source "$root/e2e/prometheus.sh"
+tenant
 away=${CHAOS_AWAY:-30} probes=500 fast=100
 folder=$CLUSTER/chaos
 mkdir -p "$folder"
@@ -59,7 +60,7 @@ from=$(milliseconds)
 # Every program of ours is /program in its image; what it is is told by its environment.
 pids_with() {
   local pid
-  for pid in $(pgrep -x program); do
+  for pid in $(ours $(pgrep -x program)); do
     if tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | has "^$1="; then echo "$pid"; fi
   done
 }
@@ -175,3 +176,4 @@ await 120 "they are watched again, and the alerts end" ended
 
 k delete namespace $ns --timeout=180s
 k -n $runners patch runnerpool default --type=merge -p '{"spec":{"replicas":2}}'
+tenant_leaves

@@ -3,6 +3,7 @@
 source "$(dirname "$0")/../../lib.sh"
 [ "${E2E_CONTEXT:-}" != current ] || { echo "SKIPPED: needs the cluster's own network"; exit 0; }
 source "$root/e2e/prometheus.sh"
+product
 work=$CLUSTER/scaling ns=scale
 # --- Prometheus and the custom-metrics API
 prometheus_up "$work" 2
@@ -80,7 +81,8 @@ grep steady "$work/visits" >"$work/steady"
 grep steady "$work/missed" >"$work/told" || true
 "$BINARIES/drmwatch-audit" "$work/steady" "$work/told" --interval steady=10 --probes 100 --from "$from" --to "$to"
 k -n $ns delete drmprobes --all --wait --timeout=120s >/dev/null
+k -n $ns delete monitoredtenant scale --wait --timeout=30s
 k delete namespace $ns --wait=false
-helm upgrade drmwatch "$root/charts/drmwatch" -n $system --reuse-values --set runners.autoscaling.enabled=false --wait --timeout 120s
+base_values
 k delete apiservice v1beta1.custom.metrics.k8s.io
-k -n kube-system delete service custom-metrics
+k -n kube-system delete service,endpointslice custom-metrics --ignore-not-found

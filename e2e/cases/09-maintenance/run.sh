@@ -3,6 +3,7 @@
 source "$(dirname "$0")/../../lib.sh"
 [ "${E2E_CONTEXT:-}" != current ] || { echo "SKIPPED: needs the cluster's own network"; exit 0; }
 source "$root/e2e/prometheus.sh"
+tenant
 work=$CLUSTER/maintenance
 mkdir -p "$work"
 k -n $tenant_ns patch monitoredtenant acme --type=merge -p '{"spec":{"objectives":[{"name":"up","target":"99.9%","availability":{}}]}}'
@@ -61,7 +62,8 @@ k() { if [ "$1" = apply ]; then set -- --as=ada --as-group=system:masters "$@"; 
 window own 15 Mute
 k -n $tenant_ns label maintenancewindow own anybody=may
 k -n $tenant_ns delete maintenancewindow own
-helm upgrade drmwatch "$root/charts/drmwatch" -n $system --reset-then-reuse-values --set maintenanceWindows.verifyRequester=false --wait --timeout 120s >/dev/null
+base_values
 k -n $tenant_ns patch monitoredtenant acme --type=json -p '[{"op":"remove","path":"/spec/objectives"}]'
 gone() { ! k -n $tenant_ns get configmap drmwatch-acme; }
 await 30 "without objectives there are no rules" gone
+tenant_leaves

@@ -4,7 +4,7 @@
 source "$(dirname "$0")/../../lib.sh"
 [ "${E2E_CONTEXT:-}" != current ] || { echo "SKIPPED: needs the cluster's own network"; exit 0; }
 here=$root/e2e/cases/10-routing
-world GET /healthz >/dev/null
+tenant
 k apply --server-side -f "$BIN/prometheus-operator-crds" >/dev/null
 k wait --for=condition=Established crd/alertmanagerconfigs.monitoring.coreos.com crd/prometheusrules.monitoring.coreos.com --timeout=30s >/dev/null
 for image in prometheus-operator prometheus-config-reloader prometheus alertmanager; do
@@ -76,3 +76,14 @@ echo; echo "A message, as Slack gets it:"
 world GET /slack | jq -r "$indent"'[.[] | select(.webhook == "acme") | .attachments[0]] | (map(select(.title | startswith("PAGE")))[0], map(select(.title | startswith("RESOLVED")))[0]) | "\n  \(.title)\n\(.text | indent("  "))"'
 echo; echo "The ticket, as Zendesk has it:"
 world GET /admin/zendesk | jq -r "$indent"'.tickets[] | select(.subject == "LiveEdgeStale: acme/acme-news") | "  #\(.id) \(.subject) [\(.priority), \(.status)] \(.tags | map(select(startswith("drmwatch-state") | not)) | join(", "))", (.comments[] | "  \(.created_at)\(if .public then "" else " (internal)" end)\n\(.body | indent("    "))")'
+# What that Prometheus has seen is what dashboards ask about.
+source "$here/dashboards.sh"
+
+k -n other delete monitoredtenant other --wait --timeout=60s
+k delete namespace other --wait --timeout=60s
+k -n $tenant_ns patch monitoredtenant acme --type=json -p '[{"op":"remove","path":"/spec/alerting"}, {"op":"remove","path":"/spec/objectives"}]'
+k delete -f "$here/monitoring.yaml" --wait --timeout=90s >/dev/null
+k -n $system delete secret drmwatch-bridge
+base_values
+tenant_leaves
+k delete -f "$BIN/prometheus-operator-crds" --wait --timeout=60s >/dev/null

@@ -5,6 +5,7 @@ source "$(dirname "$0")/../../lib.sh"
 [ "${E2E_CONTEXT:-}" != current ] || { echo "SKIPPED: looks into a volume on the node"; exit 0; }
 folder=$CLUSTER/results keys=$CLUSTER/results-keys
 mkdir -p "$folder" && chmod 777 "$folder"
+tenant
 for image in drmwatch drmwatch-reader; do ctr -a "$CLUSTER/containerd.sock" -n k8s.io images import "$IMAGES_FOLDER/$image.tar" >/dev/null; done
 "$BINARIES/drmwatch" keys create --keys "$keys" $tenant_ns/acme
 "$BINARIES/drmwatch" keys signing "$keys/signing"
@@ -53,7 +54,7 @@ await 150 "a run of the Job is in the store" of_job
 # Whoever is killed leaves what it had to its next container.
 k -n $runners get pods -l app.kubernetes.io/name=drmwatch-runner -o jsonpath='{range .items[*]}{.metadata.name} {.status.containerStatuses[0].restartCount}{"\n"}{end}'
 # Processes come and go while it looks.
-pids=$({ grep -slaz '^DRMWATCH_RESULTS_SPOOL=' /proc/[0-9]*/environ || true; } | cut -d/ -f3)
+pids=$(ours $({ grep -slaz '^DRMWATCH_RESULTS_SPOOL=' /proc/[0-9]*/environ || true; } | cut -d/ -f3))
 [ -n "$pids" ] || fail "no runner was found"
 kill -KILL $pids
 await 60 "every runner runs again" rolled
@@ -152,7 +153,8 @@ k -n $tenant_ns delete rolebinding customer-reads
 k -n $tenant_ns delete serviceaccount customer stranger
 k -n $tenant_ns delete drmprobe kept-by-job --wait --timeout=60s
 k -n $runners delete job consolidate-now --wait --timeout=60s
-helm upgrade drmwatch "$root/charts/drmwatch" -n $system --reset-then-reuse-values --set runners.pool.results=null --set results.consolidation.enabled=false --set results.reader.enabled=false --wait --timeout 180s >/dev/null
+base_values
 k -n $runners delete pvc results --wait=false
 k -n $runners delete secret drmwatch-results-keys
 k delete pv results --wait=false
+tenant_leaves

@@ -1,5 +1,6 @@
 # An upgrade keeps probes running; deleting the tenant, and then the release, leaves nothing behind.
 source "$(dirname "$0")/../../lib.sh"
+tenant
 owners() { k -n $runners get leases -l drmwatch.io/lease=shard -o jsonpath='{range .items[*]}{.metadata.name} {.spec.holderIdentity}{"\n"}{end}'; }
 before=$(owners)
 live=$(k -n $runners get pods --field-selector=status.phase=Running -o name)
@@ -35,4 +36,4 @@ helm uninstall drmwatch -n $system --wait --timeout 120s
 empty() { [ -z "$(k get deployments,clusterroles,clusterrolebindings,networkpolicies -A -o name | grep drmwatch)" ] && ! k get namespace $runners 2>/dev/null; }
 await 90 "nothing of the release is left" empty
 k get crd drmprobes.drmwatch.io >/dev/null || fail "an uninstall must keep the CRDs"
-k delete namespace $tenant_ns $world_ns $system --wait --timeout=60s
+empty

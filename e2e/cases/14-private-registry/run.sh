@@ -2,6 +2,7 @@
 # condition say why. With it operator, runner, reader, a probe's Job and a report start. In the order of docs/private-registry.md.
 source "$(dirname "$0")/../../lib.sh"
 [ "${E2E_CONTEXT:-}" != current ] || { echo "SKIPPED: starts a registry in the network of a cluster of its own"; exit 0; }
+empty
 work=$CLUSTER/registry registry=127.0.0.1:5000 secret=drmwatch-registry
 mkdir -p "$work" "$CLUSTER/private-results" && chmod 777 "$CLUSTER/private-results"
 
@@ -158,7 +159,7 @@ nothing() { [ -z "$(k -n $runners get secrets,cronjobs -l $probe -o name; k -n $
 await 30 "no plan is left behind" nothing
 helm uninstall drmwatch -n $system --wait --timeout 60s >/dev/null
 k -n $runners delete pvc private-results --wait=false
-k delete namespace $tenant_ns $world_ns $runners $system --wait --timeout=90s
+empty
 k delete pv private-results --wait --timeout=30s
 stop_registry
 rm -rf "$work" "$CLUSTER/private-results"
