@@ -30,7 +30,12 @@ newcomer: ## the README as a newcomer follows it: a minimal Debian, an empty hom
 	bash scripts/newcomer.sh
 
 .PHONY: test
-test: unit packagers chart e2e ## everything: unit, integration, packagers, chart, rules, and e2e on a real Kubernetes
+test: ## everything: unit, integration, packagers, chart, rules, and e2e on a real Kubernetes
+	@TEST_OUTPUT=$(TEST_OUTPUT) bash scripts/test.sh
+
+# What e2e needs, before it is needed.
+.PHONY: prepare
+prepare: setup-e2e build
 
 .PHONY: unit
 unit: setup-rust setup-results ## unit and integration tests
@@ -122,7 +127,7 @@ images: build ## container images FROM scratch, sizes printed
 
 .PHONY: e2e
 e2e: setup-e2e images ## every case on real Kubernetes clusters made for it (case=03 or case="03 12" for some; E2E_CONTEXT=current: on yours)
-	cargo build --quiet -p drmwatch-folder --example mutants
+	cargo build --quiet --workspace --example mutants
 	E2E_CLUSTER=$(if $(case),$(KEPT)) bash e2e/run.sh $(BIN) $(IMAGES) $(case)
 
 .PHONY: e2e-cluster

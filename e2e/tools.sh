@@ -7,6 +7,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 bin=${1:?usage: tools.sh BIN}
 mkdir -p "$bin"
 bin=$(cd "$bin" && pwd)
+# Only one at a time: `make test` builds them beside other targets that need them, too.
+exec 9>"$bin/.lock"
+flock 9
 kubernetes=1.34.4 helm=3.19.0 coredns=1.12.4 adapter=0.12.0 sloth=0.11.0 prometheus=0.315.0 operator=0.85.0
 command -v go >/dev/null || { echo "needs Go 1.26 or newer (https://go.dev/dl or Debian's golang)" >&2; exit 1; }
 stale() { [ "$(cat "$bin/$1.version" 2>/dev/null)" != "$2" ] || [ ! -e "$bin/$1" ]; }

@@ -2,6 +2,11 @@
 # Sees to it that what a target needs is installed: by apt when root or sudo can, else by saying what is
 # missing and how to get it.   need.sh {cc|cxx|openssl|debootstrap|clock|curl|age|pdf|postgres|musl|npm|python|chromium|bench|perf|prometheus|buildah|packagers|cluster}...
 set -euo pipefail
+# Targets run side by side, and apt has one lock.
+lock=${XDG_CACHE_HOME:-$HOME/.cache}/drmwatch/need.lock
+mkdir -p "${lock%/*}"
+exec 9>"$lock"
+flock 9
 packages=()
 lacks() { # command, package
   command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ] || packages+=("$2")
