@@ -33,7 +33,7 @@ await 30 "its series have vanished" unwatched
 entries() { [ "$(k -n $runners get configmaps -l drmwatch.io/verdicts=true -o json | jq '[.items[].data // {} | length] | add')" = 0 ]; }
 await 30 "its verdicts are gone" entries
 helm uninstall drmwatch -n $system --wait --timeout 120s
-empty() { [ -z "$(k get deployments,clusterroles,clusterrolebindings,networkpolicies -A -o name | grep drmwatch)" ] && ! k get namespace $runners 2>/dev/null; }
-await 90 "nothing of the release is left" empty
+away() { [ -z "$(k get deployments,clusterroles,clusterrolebindings,networkpolicies -A -o name | grep drmwatch)" ] && ! k get namespace $runners 2>/dev/null; }
+await 90 "nothing of the release is left" away
 k get crd drmprobes.drmwatch.io >/dev/null || fail "an uninstall must keep the CRDs"
 empty
