@@ -2,7 +2,7 @@
 //!
 //! Names of series are the exporter's own constants, so that a metric that is renamed takes its panels along. What can be
 //! wrong with a dashboard is tested without Grafana: the rules of Grafana's dashboard linter (`tests/lint.rs`), and every
-//! expression against a real Prometheus that scraped real runners (`e2e/cases/11-dashboards`).
+//! expression against a real Prometheus that scraped real runners (`e2e/cases/10-routing`).
 
 mod delivery;
 mod expiry;

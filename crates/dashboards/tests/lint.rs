@@ -113,7 +113,7 @@ fn the_committed_json_is_what_the_code_says() {
          GrafanaDashboard objects for the Grafana Operator (`grafana.operator.enabled`); the files are in\n\
          `charts/drmwatch/files/dashboards`. From the fleet one gets to a tenant, from there to a probe and its steps; alerts and\n\
          tickets lead to the probe where `grafana.url` is set. Every expression is evaluated against a Prometheus that scraped\n\
-         real runners, through an outage and its end (`e2e/cases/11-dashboards`). How Grafana draws them is not tested: there is\n\
+         real runners, through an outage and its end (`e2e/cases/10-routing`). How Grafana draws them is not tested: there is\n\
          no Grafana in the tests.\n",
     );
     let mut may_be_empty = String::new();
