@@ -2,10 +2,10 @@
 
 use crate::folder::Error;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use drmwatch_api::{EgressPolicy, Tls};
+use drmwatch_api::EgressPolicy;
 use drmwatch_archive::storage;
+use drmwatch_net::{Client, Door, Guard, Identity, Request, Resolver, TlsSetup};
 use drmwatch_plan::{PlannedRecipient, ReportPlan, Secrets, Way};
-use drmwatch_probe::net::{Client, Door, Guard, Request, Resolver, TlsSetup};
 use drmwatch_reports::Report;
 use drmwatch_runs::Store;
 use drmwatch_tokens::{hexadecimal, hmac_sha256};
@@ -237,8 +237,8 @@ impl Sender<'_> {
     fn client(&self) -> Result<Client, Error> {
         let failed = |why: String| Error::Mistakes(why);
         let resolver = Resolver::system().map_err(|e| failed(e.to_string()))?;
-        let trust = TlsSetup::new(&Tls::default(), &Secrets::default());
+        let trust = TlsSetup::new(Identity::default());
         let trust = trust.map_err(|e| failed(e.to_string()))?;
-        Ok(Client::new(resolver, Guard::new(self.egress), trust))
+        Ok(Client::new(resolver, Guard::new(&self.egress.allow_cidrs), trust))
     }
 }

@@ -23,7 +23,8 @@ mod standalone;
 mod stop;
 mod table;
 
-use drmwatch_probe::{Engine, clock, net::Resolver};
+use drmwatch_net::Resolver;
+use drmwatch_probe::{Engine, clock};
 use options::{Mode, Options};
 use std::{process::ExitCode, sync::Arc};
 use tracing::error;

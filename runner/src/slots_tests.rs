@@ -5,9 +5,9 @@
 
 use super::*;
 use crate::{scheduler::Scheduler, stop::Stopper};
+use drmwatch_net::{Door, Failure, Request, Resolver, Response};
 use drmwatch_outcome::{Cause, Hop};
 use drmwatch_plan::Secrets;
-use drmwatch_probe::net::{Door, Failure, Request, Resolver, Response};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use std::{

@@ -185,7 +185,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("cel", &["plan"]),
     ("rrule", &["plan"]),
     ("reqwest", &["archive", "bridge"]),
-    ("hickory-resolver", &["probe"]),
+    ("hickory-resolver", &["net"]),
     ("object_store", &["archive", "cli", "runs"]),
     ("parquet", &["archive"]),
     ("tokio-postgres", &["postgres"]),

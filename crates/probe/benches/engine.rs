@@ -17,8 +17,9 @@ mod common;
 use common::{Ended, await_port, bare, cpu_of, free, nginx, spread, trusting};
 use drmwatch_api::{DrmProbe, EgressPolicy, MonitoredTenant};
 use drmwatch_metrics::{Metrics, Owner, record_outcome};
+use drmwatch_net::Resolver;
 use drmwatch_plan::{Secrets, compile};
-use drmwatch_probe::{Engine, Prepared, ProbeState, clock, net::Resolver};
+use drmwatch_probe::{Engine, Prepared, ProbeState, clock};
 use futures::{StreamExt, stream};
 use rustls::ClientConfig;
 use std::{

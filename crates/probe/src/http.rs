@@ -1,10 +1,8 @@
 //! The `http` step.
 
-use crate::{
-    net::{Failure, Request, Response},
-    run::{Context, Found, judge_refusal},
-};
+use crate::run::{Context, Found, judge_refusal};
 use drmwatch_api::{HttpStep, Method, Output, Step};
+use drmwatch_net::{Failure, Request, Response};
 use drmwatch_outcome::Reason;
 use serde_json::{Value, json};
 use tokio::time::Instant;

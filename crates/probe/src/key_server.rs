@@ -5,7 +5,6 @@ use crate::{
         gather::exchange,
         model::{Exchange, Expected, KeyProblem, Message, Purpose, TokenKnown},
     },
-    net::{Failure, Request, Response},
     run::{Context, Found},
     stream::Finding,
 };
@@ -13,6 +12,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use drmwatch_api::{KeyServerProtocol, KeyServerStep, ProtectionScheme, SignalledSystem, Step, UserPassword};
 use drmwatch_drm::cpix::{Ask, AskedKey, Document, KeyValue, System, Version, Violation, check};
 use drmwatch_media::Kid;
+use drmwatch_net::{Failure, Request, Response};
 use drmwatch_outcome::Reason;
 use drmwatch_tokens::{DigestChallenge, DigestRequest, SigV4};
 use hyper::header;
@@ -265,13 +265,13 @@ async fn authenticate(
             region: aws.region.clone(),
             service: aws.service.clone(),
         };
-        let url = crate::net::parse(&request.url)?;
+        let url = drmwatch_net::parse(&request.url)?;
         let now = (context.clock)();
         let signed = signer.headers(request.method.as_str(), &url, &request.body, now);
         request.headers.extend(signed);
     }
     if let Some(who) = &auth.digest {
-        let url = crate::net::parse(&request.url)?;
+        let url = drmwatch_net::parse(&request.url)?;
         // The first request asks for the nonce.
         let sent = context.client.send(request, context.deadline, context.hops).await;
         let response = match sent {

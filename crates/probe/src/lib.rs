@@ -1,6 +1,6 @@
 //! The engine: runs a plan and says what happened.
 //!
-//! A run is gather ([`net`]: bytes and timings), parse (`drmwatch_media`, `drmwatch_drm`) and judge (pure
+//! A run is gather (`drmwatch_net`: bytes and timings), parse (`drmwatch_media`, `drmwatch_drm`) and judge (pure
 //! functions). A target that is down is a value of [`drmwatch_outcome::Outcome`]; nothing a target does
 //! makes an `Err`. Nothing here knows Kubernetes.
 
@@ -11,13 +11,12 @@ mod http;
 mod key_server;
 pub mod license;
 mod metered;
-pub mod net;
 mod plugin;
 mod run;
 mod scope;
 mod state;
 mod stream;
 
-pub use net::PrepareError;
-pub use run::{Engine, Prepared};
+pub use drmwatch_net::PrepareError;
+pub use run::{Engine, Prepared, identity};
 pub use state::ProbeState;

@@ -1,9 +1,7 @@
 //! The door of one run: every request carries the run's trace id, and is paid for from the tenant's budget.
 
-use crate::{
-    budget::Account,
-    net::{Door, Failure, Request, Response},
-};
+use crate::budget::Account;
+use drmwatch_net::{Door, Failure, Request, Response};
 use drmwatch_outcome::{Hop, Reason};
 use futures::future::BoxFuture;
 use std::{

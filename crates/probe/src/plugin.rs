@@ -1,11 +1,9 @@
 //! Plug-ins: programs and services of the operator's own, for what speaks no protocol that is known here
 //! (docs/plugins.md). JSON goes in and JSON comes out.
 
-use crate::{
-    net::{Failure, Request},
-    run::{Context, Found},
-};
+use crate::run::{Context, Found};
 use drmwatch_api::{Hook, PluginStep, Step};
+use drmwatch_net::{Failure, Request};
 use drmwatch_outcome::{Reason, Verdict};
 use serde_json::{Map, Value, json};
 use std::process::Stdio;

@@ -7,12 +7,12 @@ use crate::{
     http, key_server,
     license::{self, gather, model::Exchange},
     metered::Metered,
-    net::{Client, Door, Failure, Guard, PrepareError, Resolver, TlsSetup},
     plugin,
     scope::Scope,
     stream::{self, Finding},
 };
-use drmwatch_api::{ErrorRule, ExpectDenied, Header, Step};
+use drmwatch_api::{ErrorRule, ExpectDenied, Header, Step, Tls};
+use drmwatch_net::{Client, Credential, Door, Failure, Guard, Identity, PrepareError, Resolver, TlsSetup};
 use drmwatch_outcome::{Hop, Outcome, Reason, StepFacts, StepOutcome, Verdict};
 use drmwatch_plan::{Expression, Plan, Secrets, outputs_used, step_kind, step_variables};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -93,11 +93,25 @@ pub(crate) fn judge_refusal(denied: &ExpectDenied, status: u16, host: &str) -> R
     ))
 }
 
+/// Whom a plan trusts, and who it is.
+pub fn identity<'a>(tls: &'a Tls, secrets: &'a Secrets) -> Identity<'a> {
+    let credential = |name: &'a Option<String>| {
+        let name = name.as_deref()?;
+        let value = secrets.get(name);
+        Some(Credential { name, value })
+    };
+    Identity {
+        ca: credential(&tls.ca_credential),
+        certificate: credential(&tls.client_certificate_credential),
+        key: credential(&tls.client_key_credential),
+    }
+}
+
 impl Prepared {
     /// Makes a plan ready. Fails when its credentials can't be used; that is the user's to mend.
     pub fn new(plan: Plan, secrets: Secrets, resolver: &Resolver) -> Result<Prepared, PrepareError> {
-        let tls = TlsSetup::new(&plan.tls, &secrets)?;
-        let client = Client::new(resolver.clone(), Guard::new(&plan.egress), tls);
+        let tls = TlsSetup::new(identity(&plan.tls, &secrets))?;
+        let client = Client::new(resolver.clone(), Guard::new(&plan.egress.allow_cidrs), tls);
         Prepared::behind(plan, secrets, Box::new(client))
     }
 

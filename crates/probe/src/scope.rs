@@ -4,7 +4,7 @@ use drmwatch_outcome::{Reason, Verdict};
 use drmwatch_plan::{Redactor, Reference, Secrets, Template};
 use std::collections::BTreeMap;
 
-use crate::net::Failure;
+use drmwatch_net::Failure;
 
 /// Credentials and the outputs of the steps so far.
 pub(crate) struct Scope<'a> {

@@ -5,12 +5,10 @@
 
 use drmwatch_api::{DrmProbe, EgressPolicy, MonitoredTenant};
 use drmwatch_media::{dash, hls};
+use drmwatch_net::{Door, Failure, Request, Resolver, Response};
 use drmwatch_outcome::{Hop, Reason, Verdict};
 use drmwatch_plan::{Secrets, compile};
-use drmwatch_probe::{
-    Engine, Prepared, ProbeState,
-    net::{Door, Failure, Request, Resolver, Response},
-};
+use drmwatch_probe::{Engine, Prepared, ProbeState};
 use drmwatch_testkit::stage::{Ask, Mood, Stage, Timing};
 use futures::{FutureExt, future::BoxFuture};
 use hyper::{HeaderMap, StatusCode};

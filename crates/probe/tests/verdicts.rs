@@ -5,8 +5,9 @@
 mod bench;
 
 use bench::Bench;
+use drmwatch_net::Resolver;
 use drmwatch_outcome::Outcome;
-use drmwatch_probe::{Engine, ProbeState, clock, net::Resolver};
+use drmwatch_probe::{Engine, ProbeState, clock};
 use drmwatch_testkit::Fault;
 
 fn get(url: &str) -> String {

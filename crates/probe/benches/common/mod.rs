@@ -96,7 +96,7 @@ pub fn trusting(ca: &str) -> Arc<ClientConfig> {
         .add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap())
         .unwrap();
     // The same suites are offered: the peer is the loop, not the cipher.
-    let builder = ClientConfig::builder_with_provider(Arc::new(drmwatch_probe::net::provider()))
+    let builder = ClientConfig::builder_with_provider(Arc::new(drmwatch_net::provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots);

@@ -1,8 +1,9 @@
 //! ClearKey canaries, whose keys are public by design: the newest segment must open with the licence's key.
 
 use super::model::{Exchange, Purpose};
-use crate::{net::Failure, run::Context, stream::Finding};
+use crate::{run::Context, stream::Finding};
 use drmwatch_drm::{canary, clearkey};
+use drmwatch_net::Failure;
 use drmwatch_outcome::Reason;
 
 /// Opens the canary with the keys of a licence.

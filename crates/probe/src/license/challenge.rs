@@ -1,6 +1,6 @@
 //! Where challenges come from: a recording, the operator's own test credential, or a hook to their licensed client.
 
-use crate::{net::Failure, plugin, run::Context};
+use crate::{plugin, run::Context};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use drmwatch_api::{Challenge as Source, DrmSystem, WidevineDevice};
 use drmwatch_drm::{
@@ -10,6 +10,7 @@ use drmwatch_drm::{
     widevine::{self, Ask, Device, ServiceCertificate, Signed},
 };
 use drmwatch_media::Kid;
+use drmwatch_net::Failure;
 use drmwatch_outcome::Reason;
 use serde_json::json;
 

@@ -6,12 +6,10 @@ use super::{
     read::hex,
     shape::shape,
 };
-use crate::{
-    net::{Failure, Request, Response},
-    run::{Context, Rule},
-};
+use crate::run::{Context, Rule};
 use drmwatch_api::ErrorRule;
 use drmwatch_checks::model::http_date;
+use drmwatch_net::{Failure, Request, Response};
 use hyper::header;
 use sha2::{Digest, Sha256};
 use std::{

@@ -1,9 +1,9 @@
 //! What an exchange means. Pure: the record alone decides, so that a replay decides alike.
 
 use super::model::{Exchange, LicenseSummary, Message, Proof, Purpose, Shape, TokenKnown};
-use crate::net::Failure;
 use drmwatch_api::{LicensePolicy, LicenseReason};
 use drmwatch_media::{Kid, signal::from_guid};
+use drmwatch_net::Failure;
 use drmwatch_outcome::{Reason, Verdict};
 
 /// What an exchange proved.

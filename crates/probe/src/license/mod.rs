@@ -14,7 +14,6 @@ mod shape;
 mod token;
 
 use crate::{
-    net::{Failure, Request},
     run::{Context, Found},
     state::LicenseState,
     stream::Finding,
@@ -26,6 +25,7 @@ use drmwatch_drm::{
     widevine::{Device, MALFORMED, SERVICE_CERTIFICATE_REQUEST, ServiceCertificate, cloud},
 };
 use drmwatch_media::Kid;
+use drmwatch_net::{Failure, Request};
 use drmwatch_outcome::Reason;
 use gather::{Answered, exchange};
 use model::{Expected, Message, Purpose, TokenKnown};

@@ -7,12 +7,10 @@ use super::{
     token::Carrier,
     unusable,
 };
-use crate::{
-    net::{Failure, Request, Response},
-    run::Context,
-};
+use crate::run::Context;
 use drmwatch_api::{BodyEncoding, DrmSystem, Extraction, LicenseStep, Method};
 use drmwatch_drm::{playready, widevine::cloud, wrapper};
+use drmwatch_net::{Failure, Request, Response};
 
 impl Ladder<'_> {
     pub(super) fn request(&self, context: &Context<'_, '_>, ask: &Ask<'_>) -> Result<Request, Failure> {
@@ -62,7 +60,7 @@ impl Ladder<'_> {
             None => {}
         }
         if !query.is_empty() {
-            let mut parsed = crate::net::parse(&url)?;
+            let mut parsed = drmwatch_net::parse(&url)?;
             parsed.query_pairs_mut().extend_pairs(&query);
             url = parsed.to_string();
         }

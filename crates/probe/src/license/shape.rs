@@ -1,7 +1,7 @@
 //! What kind of document an answer is, whatever it was to be: pages are told apart, because each is another's fault.
 
 use super::model::Shape;
-use crate::net::Response;
+use drmwatch_net::Response;
 
 /// How much of a page is looked at.
 const LOOK: usize = 64 << 10;

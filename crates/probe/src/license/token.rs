@@ -1,8 +1,9 @@
 //! The token that a licence server demands: looked at before it is sent, or made.
 
 use super::model::TokenKnown;
-use crate::{net::Failure, run::Context};
+use crate::run::Context;
 use drmwatch_api::{LicenseToken, MintToken, TokenAlgorithm, TokenDates};
+use drmwatch_net::Failure;
 use drmwatch_outcome::Reason;
 use drmwatch_tokens::{JwtAlgorithm, JwtFacts, JwtProblem, JwtSigner};
 use jiff::{SignedDuration, Timestamp};

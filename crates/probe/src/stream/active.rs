@@ -6,12 +6,12 @@ use super::{
     hls,
     segments::lost,
 };
-use crate::net::Failure;
 use drmwatch_checks::model::{Alternative, Blocking, Kind, Loaded, Manifest, Rendition, SteeringManifest};
 use drmwatch_media::{
     dash::Descriptor,
     hls::{Document, Media, Playlist, merge},
 };
+use drmwatch_net::Failure;
 use hyper::Method;
 use jiff::Timestamp;
 use tokio::time::Instant;

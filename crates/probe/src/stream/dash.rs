@@ -6,11 +6,11 @@ use super::{
     segments::{self, Place, Wanted},
     signals,
 };
-use crate::net::{Failure, Response};
 use drmwatch_checks::model::{Alternative, Declared, Edge, Kind, Manifest, Rendition};
 use drmwatch_media::dash::{
     self, AdaptationSet, Addressing, BaseUrl, DashError, Mpd, Period, Representation, SegmentRef,
 };
+use drmwatch_net::{Failure, Response};
 use drmwatch_outcome::Reason;
 use jiff::Timestamp;
 use url::Url;

@@ -1,12 +1,9 @@
 //! Fetching for one run of a stream step: headers, limits, what was learnt of each exchange.
 
 use super::tokens::Signer;
-use crate::{
-    clock::Clock,
-    net::{Door, Failure, Request, Response},
-    state::Cached,
-};
+use crate::{clock::Clock, state::Cached};
 use drmwatch_checks::model::Exchange;
+use drmwatch_net::{Door, Failure, Request, Response};
 use drmwatch_outcome::{Hop, Reason};
 use drmwatch_tokens::Proof;
 use hyper::{body::Bytes, header};

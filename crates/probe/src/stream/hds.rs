@@ -5,9 +5,9 @@ use super::{
     fetch::{Ask, Fetcher},
     segments::{lost, patiently},
 };
-use crate::net::{Failure, Response};
 use drmwatch_checks::model::{Declared, Edge, Loaded, Manifest, Rendition, Segment};
 use drmwatch_media::hds::{self, Bootstrap, HdsError, Media};
+use drmwatch_net::{Failure, Response};
 use drmwatch_outcome::Reason;
 use futures::FutureExt;
 use url::Url;

@@ -6,12 +6,12 @@ use super::{
     segments::{self, Kept, Place, Wanted, lost},
     signals,
 };
-use crate::net::{Failure, Response};
 use drmwatch_checks::{
     model::{Alternative, Declared, Edge, Kind, Loaded, Manifest, Rendition},
     state::hash,
 };
 use drmwatch_media::hls::{self, Document, HlsError, Media, Multivariant, Playlist, Surroundings, Variant};
+use drmwatch_net::{Failure, Response};
 use drmwatch_outcome::Reason;
 use std::collections::BTreeMap;
 use tokio::time::Instant;

@@ -17,7 +17,6 @@ mod smooth;
 mod tokens;
 
 use crate::{
-    net::{Failure, Response},
     run::{Context, Found},
     state::ProbeState,
 };
@@ -28,6 +27,7 @@ use drmwatch_checks::{
     state::StreamState,
 };
 use drmwatch_media::{Kid, bmff::Track};
+use drmwatch_net::{Failure, Response};
 use drmwatch_outcome::Reason;
 use fetch::{Ask, Fetched, Fetcher};
 use futures::stream::{self, StreamExt};
@@ -225,7 +225,7 @@ pub(crate) async fn run(
     findings: &mut BTreeMap<String, Finding>,
 ) -> Result<Found, Failure> {
     let mut settings = settings::of(spec)?;
-    let url = crate::net::parse(&context.scope.fill(&spec.url)?)?;
+    let url = drmwatch_net::parse(&context.scope.fill(&spec.url)?)?;
     let fetcher = Fetcher {
         door: context.client,
         clock: context.clock,

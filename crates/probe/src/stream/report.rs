@@ -1,11 +1,11 @@
 //! From what the judges say to what a result and the metrics keep.
 
-use crate::net::Failure;
 use drmwatch_checks::{
     Check, Findings, Severity, Status, experience,
     model::{Kind, Snapshot},
     state::StreamState,
 };
+use drmwatch_net::Failure;
 use drmwatch_outcome::{CheckResult, CheckStatus, StreamFacts, Verdict};
 use std::collections::BTreeMap;
 

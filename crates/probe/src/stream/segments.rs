@@ -1,7 +1,6 @@
 //! Init segments and media segments of one rendition.
 
 use super::fetch::{Ask, Fetched, Fetcher};
-use crate::net::Failure;
 use drmwatch_checks::{
     model::{InitSegment, Kind, Loaded, Rendition, Segment},
     state::hash,
@@ -12,6 +11,7 @@ use drmwatch_media::{
     text,
     ts::TsHead,
 };
+use drmwatch_net::Failure;
 use drmwatch_outcome::{Reason, Verdict};
 use futures::future::{BoxFuture, FutureExt};
 use hyper::body::Bytes;

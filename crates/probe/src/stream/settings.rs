@@ -1,9 +1,9 @@
 //! From what users write to what judges take.
 
-use crate::net::Failure;
 use drmwatch_api::{CheckGroup, CheckSeverity, EncryptionPolicy, SignalledSystem, StreamStep};
 use drmwatch_checks::{Check, Encryption, Expectations, Group, Settings, Severity};
 use drmwatch_media::{Kid, signal::system};
+use drmwatch_net::Failure;
 use drmwatch_outcome::Reason;
 
 /// The settings of a step.

@@ -6,9 +6,9 @@ use super::{
     segments::{self, Place, Wanted},
     signals,
 };
-use crate::net::{Failure, Response};
 use drmwatch_checks::model::{Declared, Edge, Kind, Manifest, Rendition};
 use drmwatch_media::smooth::{self, Quality, SmoothError, StreamIndex};
+use drmwatch_net::{Failure, Response};
 use drmwatch_outcome::Reason;
 
 pub(super) fn parse(response: &Response) -> Result<smooth::Manifest, Failure> {

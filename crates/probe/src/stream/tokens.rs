@@ -4,11 +4,12 @@ use super::{
     Gathered,
     fetch::{Ask, Fetcher},
 };
-use crate::{net::Failure, scope::Scope};
+use crate::scope::Scope;
 use drmwatch_api::{
     StreamToken, TokenApply, TokenCarrier, TokenFlaw, TokenTarget, WowzaHash as ApiWowzaHash,
 };
 use drmwatch_checks::model::TokenTrial;
+use drmwatch_net::Failure;
 use drmwatch_outcome::Reason;
 use drmwatch_tokens::{
     AkamaiEdgeAuth, AzureSas, Carrier, CloudFront, CommonAccessToken, Flaw, Grant, NginxSecureLink, Proof,

@@ -3,9 +3,10 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use drmwatch_api::{DrmProbe, EgressPolicy, MonitoredTenant};
+use drmwatch_net::Resolver;
 use drmwatch_outcome::Outcome;
 use drmwatch_plan::{Secrets, compile};
-use drmwatch_probe::{Engine, Prepared, ProbeState, clock, net::Resolver};
+use drmwatch_probe::{Engine, Prepared, ProbeState, clock};
 use drmwatch_testkit::{Fault, Ports, World, drm};
 
 pub struct Bench {

@@ -362,7 +362,7 @@ async fn plug_ins_answer_for_what_speaks_no_http() {
     let engine = std::mem::replace(
         &mut bench.engine,
         drmwatch_probe::Engine::new(
-            drmwatch_probe::net::Resolver::system().unwrap(),
+            drmwatch_net::Resolver::system().unwrap(),
             drmwatch_probe::clock::system,
         )
         .with_plugins(folder.into()),

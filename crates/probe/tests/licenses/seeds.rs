@@ -5,11 +5,9 @@ use crate::{
     bench::Bench,
     specs::{SYSTEMS, spec},
 };
+use drmwatch_net::{Client, Door, Failure, Guard, Request, Resolver, Response, TlsSetup};
 use drmwatch_outcome::Hop;
-use drmwatch_probe::{
-    Prepared, ProbeState,
-    net::{Client, Door, Failure, Guard, Request, Resolver, Response, TlsSetup},
-};
+use drmwatch_probe::{Prepared, ProbeState};
 use futures::future::BoxFuture;
 use std::{
     net::IpAddr,
@@ -62,8 +60,8 @@ async fn seeds_are_written_where_they_are_asked_for() {
         let door = Kept {
             door: Client::new(
                 Resolver::system().unwrap(),
-                Guard::new(&plan.egress),
-                TlsSetup::new(&plan.tls, &bench.secrets).unwrap(),
+                Guard::new(&plan.egress.allow_cidrs),
+                TlsSetup::new(drmwatch_probe::identity(&plan.tls, &bench.secrets)).unwrap(),
             ),
             bodies: bodies.clone(),
         };

@@ -9,9 +9,10 @@
 mod stage;
 
 use drmwatch_api::{DrmProbe, EgressPolicy, MonitoredTenant};
+use drmwatch_net::Resolver;
 use drmwatch_outcome::{CheckStatus, Outcome};
 use drmwatch_plan::{Secrets, compile};
-use drmwatch_probe::{Engine, Prepared, ProbeState, clock, net::Resolver};
+use drmwatch_probe::{Engine, Prepared, ProbeState, clock};
 use stage::{SECRET, Stage};
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -4,12 +4,10 @@
 #![allow(dead_code)]
 
 use drmwatch_api::{DrmProbe, EgressPolicy, MonitoredTenant};
+use drmwatch_net::{Door, Failure, Request, Resolver, Response};
 use drmwatch_outcome::{CheckResult, CheckStatus, Hop, Outcome, StreamFacts};
 use drmwatch_plan::{Secrets, compile};
-use drmwatch_probe::{
-    Engine, Prepared, ProbeState,
-    net::{Door, Failure, Request, Resolver, Response},
-};
+use drmwatch_probe::{Engine, Prepared, ProbeState};
 use drmwatch_testkit::stage::{self, Mood, Stage, Timing};
 use futures::future::BoxFuture;
 use hyper::{HeaderMap, StatusCode, header::HeaderName};

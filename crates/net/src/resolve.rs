@@ -6,10 +6,14 @@ use super::Failure;
 use drmwatch_outcome::Reason;
 use hickory_resolver::{
     ResolverBuilder, TokioResolver,
-    config::LookupIpStrategy,
+    config::{LookupIpStrategy, NameServerConfig, ResolverConfig},
     net::{NetError, runtime::TokioRuntimeProvider},
 };
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 /// A resolver that remembers nothing: a lookup is part of what is measured.
 #[derive(Clone)]
@@ -19,6 +23,19 @@ impl Resolver {
     /// The system's configuration (`/etc/resolv.conf`), with our bounds.
     pub fn system() -> Result<Resolver, NetError> {
         Resolver::bounded(TokioResolver::builder_tokio()?)
+    }
+
+    /// Asks this name server alone, with our bounds.
+    pub fn of(server: SocketAddr) -> Result<Resolver, NetError> {
+        let mut name_server = NameServerConfig::udp(server.ip());
+        for connection in &mut name_server.connections {
+            connection.port = server.port();
+        }
+        let config = ResolverConfig::from_parts(None, Vec::new(), vec![name_server]);
+        Resolver::bounded(TokioResolver::builder_with_config(
+            config,
+            TokioRuntimeProvider::default(),
+        ))
     }
 
     fn bounded(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> Result<Resolver, NetError> {
@@ -71,19 +88,10 @@ impl Resolver {
 mod tests {
     use super::*;
     use drmwatch_outcome::Verdict;
-    use hickory_resolver::config::{NameServerConfig, ResolverConfig};
-    use std::net::SocketAddr;
     use tokio::net::UdpSocket;
 
     fn resolver(at: SocketAddr) -> Resolver {
-        let mut server = NameServerConfig::udp(at.ip());
-        server.connections[0].port = at.port();
-        let config = ResolverConfig::from_parts(None, vec![], vec![server]);
-        Resolver::bounded(TokioResolver::builder_with_config(
-            config,
-            TokioRuntimeProvider::default(),
-        ))
-        .unwrap()
+        Resolver::of(at).unwrap()
     }
 
     /// A name server that answers every question with one response code and nothing else (RFC 1035

@@ -2,9 +2,7 @@
 //! certificate still yields its expiry.
 
 use super::{Failure, failure};
-use drmwatch_api::Tls;
 use drmwatch_outcome::{Hop, Reason, Verdict};
-use drmwatch_plan::Secrets;
 use jiff::Timestamp;
 use rustls::{
     CipherSuite, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
@@ -27,7 +25,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// Why the credentials of a plan can't be used. No value is quoted.
+/// Why the credentials of a client can't be used. No value is quoted.
 #[derive(Error, Debug, Clone, PartialEq, Eq)]
 pub enum PrepareError {
     /// A credential that `tls` names is not there.
@@ -56,7 +54,34 @@ impl PrepareError {
     }
 }
 
-/// Trust and identity of one plan. Plans that have the same share them: a set of roots is larger than all the rest of a
+/// A credential: its name, for messages, and its value, if it is there.
+#[derive(Clone, Copy)]
+pub struct Credential<'a> {
+    /// Name of the credential.
+    pub name: &'a str,
+    /// PEM text. None: it is not there.
+    pub value: Option<&'a str>,
+}
+
+impl<'a> Credential<'a> {
+    fn value(self) -> Result<&'a str, PrepareError> {
+        self.value
+            .ok_or_else(|| PrepareError::Missing(self.name.to_owned()))
+    }
+}
+
+/// Whom a client trusts, and who it is.
+#[derive(Clone, Copy, Default)]
+pub struct Identity<'a> {
+    /// Certificates that are trusted instead of Mozilla's roots.
+    pub ca: Option<Credential<'a>>,
+    /// Certificate chain of the client. It needs `key`.
+    pub certificate: Option<Credential<'a>>,
+    /// Private key of the client. It needs `certificate`.
+    pub key: Option<Credential<'a>>,
+}
+
+/// Trust and identity of one client. Clients that have the same share them: a set of roots is larger than all the rest of a
 /// plan.
 #[derive(Clone)]
 pub struct TlsSetup(Arc<Setup>);
@@ -90,28 +115,23 @@ pub fn provider() -> CryptoProvider {
     provider
 }
 
-/// Every setup that a plan has, by a hash of what it was made from.
+/// Every setup that a client has, by a hash of what it was made from.
 static SHARED: Mutex<BTreeMap<[u8; 32], Weak<Setup>>> = Mutex::new(BTreeMap::new());
 
 impl TlsSetup {
-    /// From a plan's `tls` and its credentials. Trust is the given CA alone, or else Mozilla's roots.
-    pub fn new(tls: &Tls, secrets: &Secrets) -> Result<TlsSetup, PrepareError> {
-        let named = [
-            &tls.ca_credential,
-            &tls.client_certificate_credential,
-            &tls.client_key_credential,
-        ];
+    /// The setup of an identity. Trust is the given CA alone, or else Mozilla's roots.
+    pub fn new(identity: Identity<'_>) -> Result<TlsSetup, PrepareError> {
         let mut hash = Sha256::new();
-        for name in named {
-            let value = name.as_deref().map(|n| secrets.get(n).unwrap_or_default());
-            hash.update(serde_json::to_vec(&(name, value)).unwrap_or_default());
+        for credential in [identity.ca, identity.certificate, identity.key] {
+            let parts = credential.map(|c| (c.name, c.value.unwrap_or_default()));
+            hash.update(serde_json::to_vec(&parts).unwrap_or_default());
         }
         let key: [u8; 32] = hash.finalize().into();
         let mut shared = SHARED.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(setup) = shared.get(&key).and_then(Weak::upgrade) {
             return Ok(TlsSetup(setup));
         }
-        let setup = Arc::new(Setup::new(tls, secrets)?);
+        let setup = Arc::new(Setup::new(identity)?);
         shared.retain(|_, setup| setup.strong_count() > 0);
         shared.insert(key, Arc::downgrade(&setup));
         Ok(TlsSetup(setup))
@@ -119,13 +139,13 @@ impl TlsSetup {
 }
 
 impl Setup {
-    fn new(tls: &Tls, secrets: &Secrets) -> Result<Setup, PrepareError> {
+    fn new(identity: Identity<'_>) -> Result<Setup, PrepareError> {
         let unusable = |e: &dyn std::fmt::Display| PrepareError::Unusable(e.to_string());
         let provider = Arc::new(provider());
         let mut roots = RootCertStore::empty();
-        match &tls.ca_credential {
-            Some(name) => {
-                for certificate in certificates(name, secrets)? {
+        match identity.ca {
+            Some(ca) => {
+                for certificate in certificates(ca)? {
                     roots.add(certificate).map_err(|e| unusable(&e))?;
                 }
             }
@@ -139,18 +159,16 @@ impl Setup {
             .map_err(|e| unusable(&e))?
             .dangerous()
             .with_custom_certificate_verifier(verifier.clone());
-        let mut base = match (&tls.client_certificate_credential, &tls.client_key_credential) {
+        let mut base = match (identity.certificate, identity.key) {
             (Some(chain), Some(key)) => {
-                let value = secrets
-                    .get(key)
-                    .ok_or_else(|| PrepareError::Missing(key.clone()))?;
+                let value = key.value()?;
                 let not_pem = || PrepareError::NotPem {
-                    name: key.clone(),
+                    name: key.name.to_owned(),
                     what: "a private key",
                 };
                 let private = PrivateKeyDer::from_pem_slice(value.as_bytes()).map_err(|_| not_pem())?;
                 builder
-                    .with_client_auth_cert(certificates(chain, secrets)?, private)
+                    .with_client_auth_cert(certificates(chain)?, private)
                     .map_err(|e| unusable(&e))?
             }
             _ => builder.with_no_client_auth(),
@@ -202,16 +220,14 @@ impl TlsSetup {
     }
 }
 
-fn certificates(name: &str, secrets: &Secrets) -> Result<Vec<CertificateDer<'static>>, PrepareError> {
-    let value = secrets
-        .get(name)
-        .ok_or_else(|| PrepareError::Missing(name.to_owned()))?;
+fn certificates(credential: Credential<'_>) -> Result<Vec<CertificateDer<'static>>, PrepareError> {
+    let value = credential.value()?;
     let found: Vec<_> = CertificateDer::pem_slice_iter(value.as_bytes())
         .flatten()
         .collect();
     match found.is_empty() {
         true => Err(PrepareError::NotPem {
-            name: name.to_owned(),
+            name: credential.name.to_owned(),
             what: "certificates",
         }),
         false => Ok(found),

@@ -15,7 +15,7 @@ mod tls;
 pub use failure::Failure;
 pub use guard::Guard;
 pub use resolve::Resolver;
-pub use tls::{PrepareError, TlsSetup, provider};
+pub use tls::{Credential, Identity, PrepareError, TlsSetup, provider};
 
 use drmwatch_outcome::{Hop, Reason, Verdict};
 use futures::future::BoxFuture;
@@ -121,7 +121,7 @@ impl Response {
     }
 }
 
-/// The door as one plan may use it: its trust, its identity, its allowed addresses.
+/// The door as one user may use it: its trust, its identity, its allowed addresses.
 pub struct Client {
     resolver: Resolver,
     guard: Guard,
@@ -230,8 +230,8 @@ fn redirect(response: &Response, max: u8) -> Option<Option<&str>> {
     })
 }
 
-pub(crate) fn parse(url: &str) -> Result<Url, Failure> {
-    // The URL may hold a secret, so the message does not quote it.
+/// Reads the URL of a request: absolute, `http` or `https`, with a host. The message never quotes it, since it may hold a secret.
+pub fn parse(url: &str) -> Result<Url, Failure> {
     let invalid = |what: &str| Failure {
         verdict: Verdict::Inconclusive(Reason::ConfigurationInvalid),
         message: format!("the URL must be {what} once its references are filled in"),
