@@ -1,6 +1,7 @@
 //! The command line: rules, routes, keys, roll-ups, reports.
 
 mod alertmanager;
+mod bucket;
 mod consolidate;
 mod deliver;
 mod folder;

@@ -1,9 +1,9 @@
 //! How files of a report get to who is to have them.
 
-use crate::folder::Error;
+use crate::{bucket::Bucket, folder::Error};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use drmwatch_api::EgressPolicy;
-use drmwatch_archive::storage;
+use drmwatch_archive::{Retries, storage_by};
 use drmwatch_net::{Client, Door, Guard, Identity, Request, Resolver, TlsSetup};
 use drmwatch_plan::{PlannedRecipient, ReportPlan, Secrets, Way};
 use drmwatch_reports::Report;
@@ -16,6 +16,11 @@ use std::{io::Write, time::Duration};
 
 /// How long a webhook may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How stubborn a delivery to a storage is: the next time of the schedule tries again, too.
+const RETRIES: Retries = Retries {
+    most: 3,
+    within: PATIENCE,
+};
 /// Most bytes of its answer that are read: nobody looks at them.
 const ANSWER: usize = 64 << 10;
 
@@ -168,8 +173,9 @@ impl Sender<'_> {
 
     async fn put(&self, parcel: &Parcel<'_>, path: &str) -> Result<(), Error> {
         let failed = |e: object_store::Error| Error::Mistakes(format!("the storage: {e}"));
+        let bucket = Bucket::new(self.client()?);
         let place = match path.contains("://") {
-            true => Some(storage(path, self.settings().await?, None)?),
+            true => Some(storage_by(path, self.settings()?, Some(RETRIES), bucket.clone())?),
             false => None,
         };
         for (name, bytes) in parcel.files {
@@ -181,14 +187,17 @@ impl Sender<'_> {
                     self.store.objects().put(&path, bytes).await
                 }
             };
-            written.map_err(failed)?;
+            written.map_err(|error| match bucket.refused() {
+                Some(why) => Error::Mistakes(format!("the endpoint of {}: {why}", self.recipient.name)),
+                None => failed(error),
+            })?;
         }
         Ok(())
     }
 
     /// Settings of a storage of the recipient's. They are the tenant's, so they may neither be the pool's own, nor name
-    /// files or services from which this pod would have an identity, nor an endpoint that the pool does not allow.
-    async fn settings(&self) -> Result<Vec<(String, String)>, Error> {
+    /// files or services from which this pod would have an identity. Where the storage may be is the business of [`Bucket`].
+    fn settings(&self) -> Result<Vec<(String, String)>, Error> {
         let name = &self.recipient.name;
         let prefix = format!("{name}.env.");
         let mut settings = Vec::new();
@@ -202,9 +211,6 @@ impl Sender<'_> {
                     SETTINGS.join(", ")
                 )));
             }
-            if key.ends_with("_ENDPOINT") {
-                self.allowed(value).await?;
-            }
             settings.push((key.to_ascii_lowercase(), value.to_owned()));
         }
         // Without any the storage's client would look for an identity of this pod's.
@@ -215,21 +221,6 @@ impl Sender<'_> {
                 "the credentials of {name} need one of {}",
                 KEYS.join(", ")
             ))),
-        }
-    }
-
-    /// Whether the pool may connect to a host. Who then changes what its name means is still refused by the network's own rules
-    /// alone: the storage's client resolves it again.
-    async fn allowed(&self, url: &str) -> Result<(), Error> {
-        let wrong = |why: String| Error::Mistakes(format!("the endpoint of {}: {why}", self.recipient.name));
-        let url = url.parse().map_err(|_| wrong("is no URL".into()))?;
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        let found = self.client()?.addresses(&url, deadline).await;
-        match found.map_err(|failure| wrong(failure.message))?.is_empty() {
-            false => Ok(()),
-            true => Err(wrong(
-                "this pool does not allow its addresses (RunnerPool spec.egress.allowCidrs)".into(),
-            )),
         }
     }
 

@@ -17,5 +17,5 @@ mod store;
 mod trust;
 
 pub use file::{FileError, Format};
-pub use store::{FileRef, ROOT, Retries, Store, StoreError, day_of, start_of, storage};
+pub use store::{FileRef, ROOT, Retries, Store, StoreError, day_of, start_of, storage, storage_by};
 pub use trust::tls;

@@ -21,7 +21,11 @@ use bytes::Bytes;
 use drmwatch_outcome::TenantKey;
 use futures::TryStreamExt;
 use jiff::civil::Date;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path};
+use object_store::{
+    ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    client::{HttpConnector, ReqwestConnector},
+    path::Path,
+};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// The version of the layout.
@@ -413,6 +417,16 @@ pub fn storage(
     settings: impl IntoIterator<Item = (String, String)>,
     retries: Option<Retries>,
 ) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    storage_by(place, settings, retries, ReqwestConnector::default())
+}
+
+/// The object storage at a URL, whose requests are made by `connector`.
+pub fn storage_by(
+    place: &str,
+    settings: impl IntoIterator<Item = (String, String)>,
+    retries: Option<Retries>,
+    connector: impl HttpConnector,
+) -> Result<Arc<dyn ObjectStore>, StoreError> {
     use object_store::{ObjectStoreScheme, RetryConfig, aws, azure, gcp};
     let url = url::Url::parse(place).map_err(|e| StoreError::Url(format!("{place}: {e}")))?;
     let (scheme, prefix) =
@@ -431,7 +445,8 @@ pub fn storage(
             let mut builder = $builder
                 .with_url(place)
                 .with_retry(retry)
-                .with_client_options(client);
+                .with_client_options(client)
+                .with_http_connector(connector);
             for (key, value) in settings {
                 if let Ok(key) = key.parse() {
                     builder = builder.with_config(key, value);
