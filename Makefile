@@ -50,7 +50,7 @@ results: setup-rust setup-results ## a month of 50 tenants recomputed by pyarrow
 
 .PHONY: packagers
 packagers: setup-packagers ## live streams of ffmpeg, gohlslib and nginx, an RTMP ingest, secure_link: no false alarm (SOAK_SECONDS=3600 for an hour)
-	GOHLSLIB=$(BIN)/gohlslib cargo test -p drmwatch-probe --test packagers -- --nocapture
+	GOHLSLIB=$(BIN)/gohlslib cargo test --workspace --test packagers -- --nocapture
 
 .PHONY: verdicts
 verdicts: setup-rust ## the confusion tables: stream checks by fault (benign, borderline, severe), DRM systems by fault
@@ -111,7 +111,7 @@ generate: setup-rust setup-e2e ## rewrite what is generated: crds/, the chart's 
 .PHONY: chart
 chart: setup-rust setup-e2e ## helm lint, schema, rendered goldens, promtool and mutants on the rules, objectives beside Sloth
 	@bash scripts/need.sh prometheus
-	SLOTH=$(BIN)/sloth cargo test --quiet -p drmwatch-alerts --test sloth -- --nocapture
+	SLOTH=$(BIN)/sloth cargo test --quiet --workspace --test sloth -- --nocapture
 	bash charts/test.sh $(BIN)
 
 .PHONY: build

@@ -21,8 +21,8 @@ trap 'kill $prepare 2>/dev/null; rm -f "$log"' EXIT
 prepared() { wait $prepare || { tail -50 "$log"; return 1; }; }
 phase unit $make unit
 phase packagers $make packagers
-phase "tools and images, what is left of them" prepared
 phase chart $make chart
+phase "tools and images, what is left of them" prepared
 phase e2e $make e2e
 echo "== phases"
 awk -F'\t' '{printf "%6d s  %s\n", $2, $1; all += $2} END {printf "%6d s  in all\n", all}' "$phases"
