@@ -54,7 +54,7 @@ pub enum Decision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Silent;
 
-/// Decides who may do what.
+/// Answers whether the holder of a token has a right.
 pub trait Authority: Send + Sync + 'static {
     /// Whether the holder of a token has the right for a tenant.
     fn decide(
@@ -175,11 +175,11 @@ impl Authority for Cluster {
         let decision = match timeout(PATIENCE, self.ask(token, tenant)).await {
             Ok(Ok(decision)) => Ok(decision),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the API server can't be asked who may read");
+                tracing::warn!(%error, "access review failed: the API server returned an error");
                 Err(Silent)
             }
             Err(_) => {
-                tracing::warn!("the API server does not say who may read");
+                tracing::warn!("access review timed out: the API server did not answer");
                 Err(Silent)
             }
         };

@@ -180,7 +180,8 @@ fn leaves_depend_on_no_crate_of_ours() {
 /// Crates without any dependency on another of ours.
 const LEAVES: &[&str] = &["api", "media", "outcome", "sla", "tickets", "tokens"];
 
-/// Who may depend directly on what is heavy, or reaches outside. A line here is a decision: say why in ARCHITECTURE.md.
+/// Libraries that are heavy or reach outside, and the crates that may depend on them directly. A new entry is a decision:
+/// give the reason in ARCHITECTURE.md.
 const DOORS: &[(&str, &[&str])] = &[
     ("cel", &["plan"]),
     ("rrule", &["plan"]),
